@@ -1,0 +1,1 @@
+"""Turn a model and its head into artefacts for mobile runtimes, and prove each equal."""
