@@ -1,0 +1,61 @@
+"""Speech losses and scores that train on a GPU and ship to a phone.
+
+Every loss and score here can be scripted, traced, exported and lowered; ``forward`` and ``score``
+take tensors by position, and shapes never depend on values. The public names, family by family:
+"""
+
+from scriptable._reduction import truncate
+from scriptable.classification import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
+from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
+from scriptable.frontend import LFCC, MFCC, LogMel
+from scriptable.margin import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
+from scriptable.metrics import (
+    EqualErrorRate,
+    OperatingCurve,
+    check_trials,
+    equal_error_rate,
+    operating_curve,
+)
+from scriptable.one_class import OCSoftmax, oc_softmax_loss
+from scriptable.pipeline import ScorePipeline
+from scriptable.regression import L1Loss, MSELoss, l1_loss, mse_loss
+from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
+from scriptable.windows import average_windows, cut_windows, window_starts
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LFCC",
+    "MFCC",
+    "AMSoftmax",
+    "ASVSpoofBinaryLoss",
+    "ASoftmax",
+    "AffineCalibration",
+    "AttentiveStatisticsPooling",
+    "Calibration",
+    "CrossEntropy",
+    "EqualErrorRate",
+    "L1Loss",
+    "LightCNN",
+    "LogMel",
+    "MSELoss",
+    "MaxFeatureMap",
+    "OCSoftmax",
+    "OperatingCurve",
+    "ScorePipeline",
+    "a_softmax_loss",
+    "am_softmax_loss",
+    "asvspoof_binary_loss",
+    "average_windows",
+    "check_trials",
+    "cut_windows",
+    "equal_error_rate",
+    "fit_affine_calibration",
+    "l1_loss",
+    "mse_loss",
+    "oc_softmax_loss",
+    "operating_curve",
+    "posterior",
+    "truncate",
+    "window_starts",
+]

@@ -1,0 +1,56 @@
+"""Argument checks, one message form: ``name: expected ..., got ...``.
+
+All of them look at shapes, dtypes and configuration only, never at values, so that they disappear
+from a traced or exported graph; ``torch.jit.script`` compiles them as they stand.
+"""
+
+from typing import List
+
+import torch
+from torch import Tensor
+
+
+def check_rank(name: str, tensor: Tensor, expected: str, rank: int) -> None:
+    """Raise unless ``tensor`` has ``rank`` dimensions; ``expected`` spells them, as ``[B, D]``."""
+    if tensor.dim() != rank:
+        raise ValueError(f"{name}: expected shape {expected}, got {list(tensor.shape)}")
+
+
+def check_shape(name: str, tensor: Tensor, expected: List[int]) -> None:
+    """Raise unless ``tensor`` has exactly the expected sizes."""
+    if list(tensor.shape) != expected:
+        raise ValueError(f"{name}: expected shape {expected}, got {list(tensor.shape)}")
+
+
+def check_features(name: str, tensor: Tensor, size: int) -> None:
+    """Raise unless ``tensor`` is ``[B, size]``."""
+    if tensor.dim() != 2 or tensor.shape[1] != size:
+        raise ValueError(f"{name}: expected shape [B, {size}], got {list(tensor.shape)}")
+
+
+def check_labels(labels: Tensor, batch: int) -> None:
+    """Raise unless ``labels`` is an integer tensor of shape ``[B]``."""
+    if labels.dim() != 1:
+        raise ValueError(f"labels: expected shape [B], got {list(labels.shape)}")
+    if labels.shape[0] != batch:
+        raise ValueError(f"labels: expected shape [{batch}], got {list(labels.shape)}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels: expected an integer dtype, got {labels.dtype}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise unless a configuration value is above zero."""
+    if not value > 0:
+        raise ValueError(f"{name}: expected a value above 0, got {value}")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Raise unless a configuration value is zero or above."""
+    if not value >= 0:
+        raise ValueError(f"{name}: expected a value of 0 or above, got {value}")
+
+
+def check_choice(name: str, value: str, choices: List[str]) -> None:
+    """Raise unless a configuration string is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {choices}, got {value}")
