@@ -167,14 +167,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def save(backend: Backend, source: Source, path: Path) -> None:
     """Save through ``backend``; leaves nothing half-written, and the module as it was."""
-    training = source.module.training
+    modes = {module: module.training for module in source.module.modules()}
     random_state = torch.get_rng_state()
     source.module.eval()
     try:
         with replacing(path) as temporary:
             backend.save(source, temporary)
     finally:
-        source.module.train(training)
+        for module, training in modes.items():
+            module.training = training
         torch.set_rng_state(random_state)
 
 

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-_SMALLEST_SQUARED_NORM = 1e-24
-
 
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision widened to float32; float32 and float64 as they are."""
@@ -15,9 +13,10 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 def inverse_norm(x: Tensor, dim: int) -> Tensor:
     """1/‖x‖ along ``dim``, kept; 0 for a zero vector, which has no direction to learn."""
+    smallest = 1e-24
     squared = x.square().sum(dim, keepdim=True)
-    inverse = squared.clamp(min=_SMALLEST_SQUARED_NORM).rsqrt()
-    return torch.where(squared > _SMALLEST_SQUARED_NORM, inverse, torch.zeros_like(inverse))
+    inverse = squared.clamp(min=smallest).rsqrt()
+    return torch.where(squared > smallest, inverse, torch.zeros_like(inverse))
 
 
 def unit(x: Tensor, dim: int) -> Tensor:

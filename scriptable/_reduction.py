@@ -54,6 +54,8 @@ def truncate(
         >>> predictions.shape, targets.shape
         (torch.Size([2, 8, 3]), torch.Size([2, 8]))
     """
+    if predictions.shape[1] == targets.shape[1]:
+        return predictions, targets
     frames = min(predictions.shape[1], targets.shape[1])
     if abs(predictions.shape[1] - targets.shape[1]) > allowed_len_diff:
         raise ValueError(

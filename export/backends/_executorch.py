@@ -1,0 +1,114 @@
+"""What the ExecuTorch backends share: lowering, and the runtime that loads the file again."""
+
+import logging
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from export.backend import CONTRACT_METHOD, Artefact, Backend, Inputs, Source, flatten
+from export.backends._torchscript import read
+from export.errors import ArtefactError
+
+_HEADER = slice(4, 8)
+_MAGIC = b"ET12"
+
+
+class ExecuTorchArtefact(Artefact):
+    """A ``.pte`` program, run by the ExecuTorch runtime."""
+
+    def __init__(self, path: Path) -> None:
+        from executorch.runtime import Runtime, Verification
+
+        content = path.read_bytes() if path.is_file() else b""
+        if content[_HEADER] != _MAGIC:
+            raise ArtefactError(f"{path}: not an ExecuTorch program")
+        self._program = read(
+            path,
+            lambda: Runtime.get().load_program(
+                content, verification=Verification.InternalConsistency
+            ),
+        )
+        self._methods: dict[str, Any] = {}
+        for method in self._program.method_names:
+            self._methods[method] = read(path, lambda name=method: self._program.load_method(name))
+
+    def run(self, method: str, inputs: Inputs) -> Inputs:
+        """Run one method; results are copied out of the runtime's memory."""
+        results = self._methods[method].execute(list(inputs))
+        return tuple(result.clone() for result in flatten(results))
+
+    def contract(self) -> str:
+        """The contract kept as a constant method."""
+        if CONTRACT_METHOD not in self._methods:
+            return ""
+        return str(self._methods[CONTRACT_METHOD].execute([])[0])
+
+
+class ExecuTorchBackend(Backend):
+    """Lower exported programs to one ``.pte``; weights are shared between its methods."""
+
+    package = "executorch"
+    extra = "executorch"
+
+    @abstractmethod
+    def partitioners(self) -> list[Any]:
+        """The partitioners that choose what is delegated."""
+
+    def save(self, source: Source, path: Path) -> None:
+        """Export, lower and write."""
+        with quiet():
+            from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+            programs = {method: source.exported(method) for method in source.methods}
+            lowered = to_edge_transform_and_lower(
+                programs,
+                partitioner=self.partitioners(),
+                compile_config=EdgeCompileConfig(_check_ir_validity=True),
+                constant_methods={CONTRACT_METHOD: source.contract} if source.contract else None,
+            ).to_executorch()
+            with path.open("wb") as file:
+                lowered.write_to_file(file)
+
+    def load(self, path: Path) -> Artefact:
+        """Load by the ExecuTorch runtime."""
+        return ExecuTorchArtefact(path)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the notices that importing and lowering print on every call."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|executorch)\b")
+            warnings.filterwarnings(
+                "ignore", category=DeprecationWarning, module=r"(torch|executorch)\b"
+            )
+            yield
+    finally:
+        logging.disable(level)
+
+
+def operators(path: Path, method: str = "forward") -> list[str]:
+    """The operators of a saved method that run outside every delegate."""
+    from executorch.exir._serialize._program import deserialize_pte_binary
+
+    program = deserialize_pte_binary(path.read_bytes()).program
+    for plan in program.execution_plan:
+        if plan.name == method:
+            return [operator.name for operator in plan.operators]
+    raise ArtefactError(f"{path}: has no method {method}")
+
+
+def one_thread() -> None:
+    """Run the XNNPACK delegate on one thread from here on (for measurements)."""
+    from executorch.extension.pybindings import portable_lib
+
+    portable_lib._unsafe_reset_threadpool(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,230 @@
+"""Core ML: an ML Program in float32, run by the real runtime on macOS, by our evaluator elsewhere."""
+
+import contextlib
+import io
+import json
+import logging
+import platform
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind, TensorArgument
+
+from export.backend import Artefact, Backend, Inputs, Source
+from export.errors import ArtefactError
+from export.mil import Function, read_functions
+
+CONTRACT_KEY = "contract"
+RESULTS_KEY = "results"
+"""User metadata: per method the dtype and rank of each result, which Core ML itself drops."""
+
+SINGLE = "main"
+QUIET_LOGGERS = ("coremltools", "torch.utils._pytree")
+KNOWN_WARNINGS = (
+    r"(read|open)_text is deprecated",
+    r"Function _TORCH_OPS_REGISTRY\.__contains__ is deprecated",
+    "Implicitly cleaning up <TemporaryDirectory",
+)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[Any]:
+    """Import coremltools and keep its progress bars, log lines and known warnings away."""
+    loggers = [logging.getLogger(name) for name in QUIET_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stderr(io.StringIO()),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            for message in KNOWN_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            import coremltools
+
+            yield coremltools
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _distinct_outputs(program: ExportedProgram) -> ExportedProgram:
+    """Give every result a node of its own.
+
+    Core ML tells results apart by name only, so a result that is an input, or that is returned
+    twice, needs a copy.
+    """
+    graph = program.graph_module.graph
+    output = graph.output_node()
+    results = list(output.args[0])
+    seen = set()
+    for place, (node, spec) in enumerate(
+        zip(results, program.graph_signature.output_specs, strict=True)
+    ):
+        if spec.kind != OutputKind.USER_OUTPUT:
+            continue
+        if node.op == "placeholder" or node in seen:
+            with graph.inserting_before(output):
+                copy = graph.call_function(torch.ops.aten.clone.default, (node,))
+            copy.meta = dict(node.meta)
+            results[place] = copy
+            spec.arg = TensorArgument(name=copy.name)
+        seen.add(node)
+    output.args = (tuple(results),)
+    program.graph_module.recompile()
+    return program
+
+
+def _results(program: ExportedProgram) -> list[dict[str, Any]]:
+    """The dtype and rank of every result."""
+    described = []
+    for node in program.graph_module.graph.output_node().args[0]:
+        value = node.meta["val"]
+        described.append({"dtype": str(value.dtype).removeprefix("torch."), "rank": value.dim()})
+    return described
+
+
+class CoreML(Backend):
+    """A ``.mlpackage`` with one function per method."""
+
+    name = "coreml"
+    suffix = ".mlpackage"
+    tolerance = 1e-3
+    package = "coremltools"
+    extra = "coreml"
+
+    def save(self, source: Source, path: Path) -> None:
+        """Convert every method from its exported program; weights are shared."""
+        results = {}
+        with _quiet() as ct, tempfile.TemporaryDirectory() as folder:
+            several = len(source.methods) > 1
+            target = ct.target.iOS18 if several else ct.target.iOS17
+            parts = {}
+            for method in source.methods:
+                program = _distinct_outputs(source.exported(method).run_decompositions({}))
+                results[method] = _results(program)
+                parts[method] = ct.convert(
+                    program,
+                    convert_to="mlprogram",
+                    compute_precision=ct.precision.FLOAT32,
+                    minimum_deployment_target=target,
+                    skip_model_load=True,
+                )
+            model = _join(ct, parts, Path(folder)) if several else next(iter(parts.values()))
+            model.user_defined_metadata[CONTRACT_KEY] = source.contract
+            model.user_defined_metadata[RESULTS_KEY] = json.dumps(results)
+            model.save(str(path))
+
+    def load(self, path: Path) -> Artefact:
+        """Read a package; the runtime differs by host, the checks on the file do not."""
+        with _quiet() as ct:
+            try:
+                model = ct.models.MLModel(str(path), skip_model_load=True)
+                spec = model.get_spec()
+            except Exception as error:
+                raise ArtefactError(f"{path}: not a Core ML package: {_line(error)}") from error
+        if spec.WhichOneof("Type") != "mlProgram":
+            raise ArtefactError(f"{path}: not an ML Program")
+        weights = None if model.weights_dir is None else Path(model.weights_dir)
+        try:
+            functions = read_functions(spec.mlProgram, weights)
+            return CoreMLArtefact(path, spec, functions)
+        except (ArtefactError, KeyError, ValueError) as error:
+            raise ArtefactError(f"{path}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _join(ct: Any, parts: dict[str, Any], folder: Path) -> Any:
+    """One package whose functions are the given ones."""
+    descriptor = ct.utils.MultiFunctionDescriptor()
+    for method, model in parts.items():
+        model.save(str(folder / f"{method}.mlpackage"))
+        descriptor.add_function(str(folder / f"{method}.mlpackage"), SINGLE, method)
+    descriptor.default_function_name = "forward" if "forward" in parts else next(iter(parts))
+    joined = folder / "joined.mlpackage"
+    ct.utils.save_multifunction(descriptor, str(joined))
+    return ct.models.MLModel(str(joined), skip_model_load=True)
+
+
+class CoreMLArtefact(Artefact):
+    """A loaded package."""
+
+    def __init__(self, path: Path, spec: Any, functions: dict[str, Function]) -> None:
+        self.path = path
+        self.functions = functions
+        metadata = spec.description.metadata.userDefined
+        self._contract = metadata[CONTRACT_KEY] if CONTRACT_KEY in metadata else ""
+        if RESULTS_KEY not in metadata:
+            raise ArtefactError("the package was not written by this library")
+        self.results: dict[str, list[dict[str, Any]]] = json.loads(metadata[RESULTS_KEY])
+        for method in self.results:
+            self.function(method)
+        self.models: dict[str, Any] = {}
+
+    def function(self, method: str) -> Function:
+        """The function that holds a method."""
+        if method not in self.results:
+            raise ArtefactError(
+                f"{self.path}: no method {method}; it has {', '.join(self.results)}"
+            )
+        name = SINGLE if len(self.results) == 1 else method
+        if name not in self.functions:
+            raise ArtefactError(f"the function {name} is missing")
+        return self.functions[name]
+
+    def run(self, method: str, inputs: Inputs) -> Inputs:
+        """Run one method; 64-bit and boolean values are converted at the boundary."""
+        function = self.function(method)
+        if len(inputs) != len(function.inputs):
+            raise ArtefactError(
+                f"{self.path}: {method} takes {len(function.inputs)} inputs, got {len(inputs)}"
+            )
+        fitted = [
+            x.detach().to(slot.dtype).reshape(x.shape or (1,))
+            for x, slot in zip(inputs, function.inputs, strict=True)
+        ]
+        if platform.system() == "Darwin":
+            values = self._predict(method, function, fitted)
+        else:
+            try:
+                values = function(fitted)
+            except ArtefactError as error:
+                raise ArtefactError(f"{self.path}: {error}") from error
+        return tuple(
+            value.reshape(() if want["rank"] == 0 else value.shape).to(
+                getattr(torch, want["dtype"])
+            )
+            for value, want in zip(values, self.results[method], strict=True)
+        )
+
+    def _predict(self, method: str, function: Function, inputs: list[Tensor]) -> list[Tensor]:
+        """Run by Core ML itself."""
+        with _quiet() as ct:
+            if method not in self.models:
+                self.models[method] = ct.models.MLModel(
+                    str(self.path),
+                    function_name=function.name if len(self.results) > 1 else None,
+                )
+            names = [slot.name for slot in function.inputs]
+            given = {n: x.numpy() for n, x in zip(names, inputs, strict=True)}
+            found = self.models[method].predict(given)
+        return [torch.as_tensor(np.asarray(found[n])) for n in function.block.outputs]
+
+    def contract(self) -> str:
+        """The text in the package's user metadata."""
+        return self._contract
+
+
+BACKEND = CoreML()

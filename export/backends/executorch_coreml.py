@@ -1,0 +1,37 @@
+"""ExecuTorch with the Core ML delegate, for Apple devices: lowered, not run here."""
+
+import importlib.util
+from typing import Any
+
+from export.backends._executorch import ExecuTorchBackend
+
+
+class ExecuTorchCoreML(ExecuTorchBackend):
+    """Lower with everything that Core ML takes delegated to it."""
+
+    name = "executorch_coreml"
+    suffix = ".coreml.pte"
+    tolerance = 1e-3
+    runnable = False
+    not_run_reason = "the Core ML delegate runs on macOS and iOS only"
+
+    def unavailable(self) -> str:
+        """Needs coremltools beside executorch."""
+        if importlib.util.find_spec("coremltools") is None:
+            return "coremltools is not installed: pip install 'scriptable[coreml]'"
+        return super().unavailable()
+
+    def partitioners(self) -> list[Any]:
+        """Core ML's, in float32."""
+        import coremltools as ct
+        from executorch.backends.apple.coreml.compiler import CoreMLBackend
+        from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+        specs = CoreMLBackend.generate_compile_specs(
+            compute_precision=ct.precision.FLOAT32,
+            minimum_deployment_target=ct.target.iOS17,
+        )
+        return [CoreMLPartitioner(compile_specs=specs)]
+
+
+BACKEND = ExecuTorchCoreML()

@@ -1,0 +1,46 @@
+"""The lite interpreter: the ``.ptl`` file of PyTorch Mobile."""
+
+from pathlib import Path
+
+import torch
+
+from export.backend import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._torchscript import TorchScriptArtefact, quiet, read
+
+
+class LiteArtefact(TorchScriptArtefact):
+    """Run by the mobile bytecode interpreter; contract and weights read from the same archive."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        from torch.jit.mobile import _load_for_lite_interpreter
+
+        with quiet():
+            self._mobile = read(path, lambda: _load_for_lite_interpreter(str(path)))
+
+    def run(self, method: str, inputs: Inputs) -> Inputs:
+        """Run one method in the lite interpreter."""
+        with torch.no_grad():
+            return flatten(self._mobile.run_method(method, *inputs))
+
+
+class Lite(Backend):
+    """Script and save with bytecode for the lite interpreter."""
+
+    name = "lite"
+    suffix = ".ptl"
+    tolerance = 1e-5
+
+    def save(self, source: Source, path: Path) -> None:
+        """Script and save."""
+        with quiet():
+            torch.jit.script(source.module)._save_for_lite_interpreter(
+                str(path), _extra_files={CONTRACT_FILE: source.contract}
+            )
+
+    def load(self, path: Path) -> Artefact:
+        """Load by the lite interpreter."""
+        return LiteArtefact(path)
+
+
+BACKEND = Lite()

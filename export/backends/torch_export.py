@@ -1,0 +1,64 @@
+"""``torch.export``: one exported program per method, in one ``.pt2`` archive."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export.pt2_archive._package import load_pt2, package_pt2
+
+from export.backend import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._torchscript import read
+
+# The name under which torch.export.load looks for the only program of an archive.
+_FORWARD = "model"
+
+
+class ExportedArtefact(Artefact):
+    """A ``.pt2`` archive."""
+
+    def __init__(self, path: Path) -> None:
+        archive = read(path, lambda: load_pt2(str(path)))
+        self._programs = archive.exported_programs
+        self._modules = {name: program.module() for name, program in self._programs.items()}
+        self._contract = archive.extra_files.get(CONTRACT_FILE, "")
+
+    def run(self, method: str, inputs: Inputs) -> Inputs:
+        """Run the program of one method."""
+        with torch.no_grad():
+            return flatten(self._modules[_FORWARD if method == "forward" else method](*inputs))
+
+    def contract(self) -> str:
+        """The contract kept as an extra file of the archive."""
+        return self._contract
+
+    def weights(self) -> dict[str, Tensor] | None:
+        """The programs' state, under the names it was trained with."""
+        state: dict[str, Tensor] = {}
+        for program in self._programs.values():
+            state.update(program.state_dict)
+        return state
+
+
+class TorchExport(Backend):
+    """Export each method; ``torch.export.load`` opens the archive of a single ``forward``."""
+
+    name = "torch_export"
+    suffix = ".pt2"
+    tolerance = 1e-5
+
+    def save(self, source: Source, path: Path) -> None:
+        """Export and package."""
+        programs = {
+            _FORWARD if method == "forward" else method: source.exported(method)
+            for method in source.methods
+        }
+        package_pt2(
+            str(path), exported_programs=programs, extra_files={CONTRACT_FILE: source.contract}
+        )
+
+    def load(self, path: Path) -> Artefact:
+        """Load the archive."""
+        return ExportedArtefact(path)
+
+
+BACKEND = TorchExport()

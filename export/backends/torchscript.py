@@ -1,0 +1,29 @@
+"""``torch.jit.script``: one archive with all exported methods."""
+
+from pathlib import Path
+
+import torch
+
+from export.backend import CONTRACT_FILE, Artefact, Backend, Source
+from export.backends._torchscript import TorchScriptArtefact, quiet
+
+
+class TorchScript(Backend):
+    """Script the module; the archive runs from C++ and from ``torch.jit.load``."""
+
+    name = "torchscript"
+    suffix = ".pt"
+    tolerance = 1e-5
+
+    def save(self, source: Source, path: Path) -> None:
+        """Script and save."""
+        with quiet():
+            scripted = torch.jit.script(source.module)
+            torch.jit.save(scripted, str(path), _extra_files={CONTRACT_FILE: source.contract})
+
+    def load(self, path: Path) -> Artefact:
+        """Load by ``torch.jit.load``."""
+        return TorchScriptArtefact(path)
+
+
+BACKEND = TorchScript()

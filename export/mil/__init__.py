@@ -1,0 +1,24 @@
+"""Evaluates the MIL program inside a Core ML package with torch kernels, on any host.
+
+The evaluator reads the saved protobuf and weight file itself and shares no code with the
+converter, so that a value folded wrongly at conversion shows as a difference.
+"""
+
+from export.mil import (
+    kernels_elementwise,
+    kernels_index,
+    kernels_nn,
+    kernels_reduce,
+    kernels_shape,
+)
+from export.mil.evaluate import Function, read_functions
+
+__all__ = [
+    "Function",
+    "kernels_elementwise",
+    "kernels_index",
+    "kernels_nn",
+    "kernels_reduce",
+    "kernels_shape",
+    "read_functions",
+]

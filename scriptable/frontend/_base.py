@@ -1,0 +1,76 @@
+"""What all front ends share: the order of the steps, the checks of the waveform, autocast."""
+
+import warnings
+from typing import Final, Optional
+
+import torch
+from torch import Tensor, nn
+
+from scriptable._checks import check_rank
+from scriptable.frontend._layers import Deltas, Projection, Spectrogram
+
+
+class FrontEnd(nn.Module):
+    """Spectrogram, filterbank, logarithm, perhaps a cosine transform, deltas."""
+
+    n_features: Final[int]
+
+    def __init__(
+        self,
+        spectrogram: Spectrogram,
+        filterbank: Tensor,
+        log: nn.Module,
+        dct: Optional[Tensor],
+        deltas: int,
+    ) -> None:
+        super().__init__()
+        self.spectrogram = spectrogram
+        self.filterbank = Projection(filterbank)
+        self.log = log
+        self.dct: nn.Module = nn.Identity() if dct is None else Projection(dct)
+        self.deltas = Deltas(deltas)
+        self.n_features = (filterbank if dct is None else dct).shape[1] * (1 + deltas)
+
+    def num_frames(self, num_samples: int) -> int:
+        """The number of frames T of a waveform of ``num_samples`` samples."""
+        return self.spectrogram.num_frames(num_samples)
+
+    def _check(self, waveform: Tensor) -> None:
+        check_rank("waveform", waveform, "[B, N]", 2)
+        if not waveform.is_floating_point():
+            raise ValueError(
+                f"waveform: expected floating-point samples in [-1, 1], got {waveform.dtype}"
+            )
+        if waveform.size(1) < self.spectrogram.min_samples:
+            raise ValueError(
+                f"waveform: expected shape [B, N] with N >= {self.spectrogram.min_samples}, "
+                f"got {list(waveform.shape)}"
+            )
+
+    def _features(self, waveform: Tensor) -> Tensor:
+        if waveform.dtype != self.spectrogram.kernel.dtype:
+            waveform = waveform.to(self.spectrogram.kernel.dtype)
+        energy = self.spectrogram(waveform.unsqueeze(1))
+        return self.deltas(self.dct(self.log(self.filterbank(energy))))
+
+    def _outside_script(self, waveform: Tensor) -> Tensor:
+        if torch.jit.is_tracing():
+            with warnings.catch_warnings():
+                # The tracer warns that the outcome of the check is frozen, which is harmless.
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)
+                self._check(waveform)
+        else:
+            self._check(waveform)
+        device = waveform.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._features(waveform)
+        return self._features(waveform)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Features ``[B, n_features, T]`` of a waveform ``[B, N]`` in [-1, 1]."""
+        if torch.jit.is_scripting():
+            self._check(waveform)
+            return self._features(waveform)
+        else:
+            return self._outside_script(waveform)
