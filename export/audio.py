@@ -131,6 +131,8 @@ def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Audio:
         notes.append(f"resampled from {source_rate} Hz")
         try:
             waveform = resample(waveform, source_rate, sample_rate)
+        except MissingPackageError:
+            raise
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
     return Audio(waveform.contiguous(), tuple(notes))

@@ -105,10 +105,3 @@ def operators(path: Path, method: str = "forward") -> list[str]:
             return [operator.name for operator in plan.operators]
     raise ArtefactError(f"{path}: has no method {method}")
 
-
-def one_thread() -> None:
-    """Run the XNNPACK delegate on one thread from here on (for measurements)."""
-    from executorch.extension.pybindings import portable_lib
-
-    portable_lib._unsafe_reset_threadpool(1)
-    torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""Core ML: an ML Program in float32, run by the real runtime on macOS, by our evaluator elsewhere."""
+"""Core ML: an ML Program in float32, run by Core ML on macOS and by our evaluator elsewhere."""
 
 import contextlib
-import io
+import functools
 import json
 import logging
 import platform
@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind, TensorArgument
 
 from export.backend import Artefact, Backend, Inputs, Source
+from export.backends._coreml_ops import table
 from export.errors import ArtefactError
 from export.mil import Function, read_functions
 
@@ -37,22 +38,24 @@ KNOWN_WARNINGS = (
 @contextlib.contextmanager
 def _quiet() -> Iterator[Any]:
     """Import coremltools and keep its progress bars, log lines and known warnings away."""
+    import tqdm
+
     loggers = [logging.getLogger(name) for name in QUIET_LOGGERS]
     levels = [logger.level for logger in loggers]
+    with_bars = tqdm.tqdm.__init__
     for logger in loggers:
         logger.setLevel(logging.ERROR)
+    # coremltools has no switch for its bars, and redirecting stderr would hide other threads'.
+    setattr(tqdm.tqdm, "__init__", functools.partialmethod(with_bars, disable=True))  # noqa: B010
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stderr(io.StringIO()),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
+        with warnings.catch_warnings():
             for message in KNOWN_WARNINGS:
                 warnings.filterwarnings("ignore", message)
             import coremltools
 
             yield coremltools
     finally:
+        setattr(tqdm.tqdm, "__init__", with_bars)  # noqa: B010
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
@@ -110,7 +113,7 @@ class CoreML(Backend):
             target = ct.target.iOS18 if several else ct.target.iOS17
             parts = {}
             for method in source.methods:
-                program = _distinct_outputs(source.exported(method).run_decompositions({}))
+                program = _distinct_outputs(source.exported(method).run_decompositions(table()))
                 results[method] = _results(program)
                 parts[method] = ct.convert(
                     program,
@@ -165,7 +168,7 @@ class CoreMLArtefact(Artefact):
         self.path = path
         self.functions = functions
         metadata = spec.description.metadata.userDefined
-        self._contract = metadata[CONTRACT_KEY] if CONTRACT_KEY in metadata else ""
+        self._contract = metadata.get(CONTRACT_KEY, "")
         if RESULTS_KEY not in metadata:
             raise ArtefactError("the package was not written by this library")
         self.results: dict[str, list[dict[str, Any]]] = json.loads(metadata[RESULTS_KEY])

@@ -56,15 +56,14 @@ def synthetic_corpus(
     voices = [draw_voice(_generator(seed, speaker, 0)) for speaker in range(speakers)]
     sentences = [(s, number) for s in range(speakers) for number in range(utterances_per_speaker)]
     utterances: list[Utterance] = []
-    for done, (speaker, number) in enumerate(
-        tracked(sentences, "making synthetic speech", progress)
-    ):
+    for speaker, number in tracked(sentences, "making synthetic speech", progress):
         # A step of one between speakers gives each of them, and each sentence, all vocoders.
         vocoder = VOCODERS[(speaker + number) % len(VOCODERS)]
         generator = _generator(seed, speaker, number + 1)
         with one_thread():
             dry = speak(voices[speaker], uniform(*seconds, generator), sample_rate, generator)
-            copy = copy_synthesis(dry, sample_rate, vocoder, seed=done)
+            phases = int(torch.randint(2**31, (), generator=generator))
+            copy = copy_synthesis(dry, sample_rate, vocoder, seed=phases)
             waveform, copy = _recorded(torch.stack([dry, copy]), sample_rate, generator)
         name = f"syn{speaker:02d}_{number:03d}"
         utterances += as_pair(name, f"syn{speaker:02d}", waveform, copy, vocoder)
@@ -72,7 +71,7 @@ def synthetic_corpus(
 
 
 def _generator(seed: int, speaker: int, utterance: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed * 10007 + speaker) * 10007 + utterance)
+    return torch.Generator().manual_seed(((seed * 10007 + speaker) * 10007 + utterance) % 2**63)
 
 
 def _recorded(dry: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
@@ -87,7 +86,8 @@ def _recorded(dry: Tensor, sample_rate: int, generator: torch.Generator) -> Tens
     spectrum = torch.fft.rfft(dry, n=size) * torch.fft.rfft(response, n=size)
     wet = torch.fft.irfft(spectrum, n=size)[:, :length]
     wet = wet / _rms(wet)
-    level = 10 ** (uniform(-55.0, -25.0, generator) / 20)
+    # From a studio to a busy street: in quiet rooms alone no detector would ever be wrong.
+    level = 10 ** (uniform(-45.0, -8.0, generator) / 20)
     mixed = wet + level * _background(length, sample_rate, generator)
     mixed = mixed - mixed.mean(dim=-1, keepdim=True)
     return mixed / _rms(mixed) * 10 ** (uniform(-32.0, -23.0, generator) / 20)
@@ -111,8 +111,9 @@ def _room(sample_rate: int, generator: torch.Generator) -> Tensor:
 
 
 def _background(length: int, sample_rate: int, generator: torch.Generator) -> Tensor:
-    """Noise of RMS 1 that falls with frequency, as that of rooms and microphones does."""
+    """Noise of RMS 1 that falls with frequency, more in rooms and less in microphones."""
     spectrum = torch.fft.rfft(torch.randn(length, generator=generator))
     frequencies = torch.linspace(0.0, sample_rate / 2, len(spectrum))
-    noise = torch.fft.irfft(spectrum / (1 + frequencies / 300.0).sqrt(), n=length)
+    slope = (1 + frequencies / 300.0) ** uniform(0.2, 1.0, generator)
+    noise = torch.fft.irfft(spectrum / slope, n=length)
     return noise / _rms(noise)

@@ -1,7 +1,7 @@
 """Reads a MIL program from its protobuf and runs it op by op."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

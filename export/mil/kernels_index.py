@@ -118,8 +118,9 @@ def scatter_nd(
     flat = torch.zeros(indices.shape[:-1], dtype=torch.int64)
     for position, size in enumerate(lead):
         flat = flat * size + indices_within(indices[..., position], size)
-    rows = data.reshape(math.prod(lead), -1)
-    writes = updates.reshape(flat.numel(), -1)
+    width = math.prod(data.shape[depth:])
+    rows = data.reshape(math.prod(lead), width)
+    writes = updates.reshape(flat.numel(), width)
     index = flat.reshape(-1, 1).expand(writes.shape)
     return _combine(rows, index, writes, 0, mode).reshape(data.shape)
 

@@ -125,7 +125,9 @@ def conv_transpose(
     spread = [1] * spatial if dilations is None else ints(dilations)
     result = TRANSPOSED[spatial](x, weight, stride=steps, dilation=spread, groups=int(groups))
     if pad_type == "same":
-        totals = [n - size * s for n, size, s in zip(result.shape[2:], x.shape[2:], steps)]
+        totals = [
+            n - size * s for n, size, s in zip(result.shape[2:], x.shape[2:], steps, strict=True)
+        ]
         crops = [(total // 2, total - total // 2) for total in totals]
     else:
         crops = _paddings(pad_type, pad, list(x.shape[2:]), [], steps)
@@ -223,7 +225,7 @@ def batch_norm(
     beta: Tensor | None = None,
     epsilon: float | Tensor = 1e-5,
 ) -> Tensor:
-    """gamma · (x − mean) / sqrt(variance + epsilon) + beta per channel."""
+    """Normalised per channel: gamma · (x − mean) / sqrt(variance + epsilon) + beta per channel."""
     shape = [1, -1] + [1] * (x.dim() - 2)
     scaled = (x - mean.reshape(shape)) / torch.sqrt(variance + epsilon).reshape(shape)
     return _scale_shift(scaled, gamma, beta, shape)

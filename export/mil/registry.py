@@ -88,7 +88,7 @@ def indices_within(indices: Tensor, size: int) -> Tensor:
             iOS 17 on, so there is no value to compare with.
     """
     wide = indices.long()
-    if wide.numel() and not (0 <= int(wide.min()) and int(wide.max()) < size):
+    if wide.numel() and (int(wide.min()) < 0 or int(wide.max()) >= size):
         raise ArtefactError(
             f"index: expected values in [0, {size}), got {int(wide.min())} to {int(wide.max())}"
         )

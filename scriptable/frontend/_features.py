@@ -89,7 +89,8 @@ class LogMel(FrontEnd):
         f_max: upper edge of the highest filter in Hz; default half the sample rate.
         n_mels: number of filters.
         window_fn: makes the window w from its length.
-        power: exponent p, 1 (magnitude) or 2 (power).
+        power: exponent p, 1 (magnitude) or 2 (power). In float32 a bin 1e-7 below a loud tone
+            is rounding: a magnitude then exceeds the logarithm's floor and shows, a power does not.
         normalized: ``True`` or ``"window"`` divides by the window's L2 norm, ``"frame_length"``
             by ``sqrt(n_fft)``.
         center: whether frame t is centred at sample ``t * hop_length``, by padding both ends.
@@ -151,12 +152,13 @@ class MFCC(FrontEnd):
     r"""Mel-frequency cepstral coefficients, as ``torchaudio.transforms.MFCC``.
 
     .. math:: C_{c,t} = \sum_m D_{mc}\, L\Big(\sum_k M_{km}\, |X_{k,t}|^p\Big), \qquad
-        L(e) = \max\big(10 \log_{10} \max(e, 10^{-10}),\; \max_{m,t} L - 80\big)
-        \;\text{ or }\; \log(e + 10^{-6})
+        L(e) = \max(\text{dB}(e), \text{dB}(e_{\max}) - 80) \;\text{ or }\; \log(e + 10^{-6}),
+        \qquad \text{dB}(e) = 10 \log_{10} \max(e, 10^{-10})
 
     The input is a waveform ``[B, N]`` in [-1, 1] at ``sample_rate``; the output has shape
     ``[B, F, T]`` with ``F = n_features = n_mfcc * (1 + deltas)`` and ``T = num_frames(N)``.
-    The energies are in dB, or in nats with ``log_mels``.
+    The logarithm L is in dB, or natural with ``log_mels``; :math:`e_{\max}` is the item's loudest
+    energy.
 
     The 80 dB floor is taken below the maximum of each item, so an item's features do not depend
     on its batch. torchaudio, given ``[B, N]``, takes it below the maximum of the whole batch;
@@ -175,7 +177,8 @@ class MFCC(FrontEnd):
         f_max: upper edge of the highest filter in Hz; default half the sample rate.
         n_mels: number of filters.
         window_fn: makes the window from its length.
-        power: exponent p, 1 (magnitude) or 2 (power).
+        power: exponent p, 1 (magnitude) or 2 (power). In float32 a bin 1e-7 below a loud tone
+            is rounding: a magnitude then exceeds the logarithm's floor and shows, a power does not.
         normalized: ``True`` or ``"window"`` divides by the window's L2 norm, ``"frame_length"``
             by ``sqrt(n_fft)``.
         center: whether frame t is centred at sample ``t * hop_length``, by padding both ends.
@@ -243,12 +246,13 @@ class LFCC(FrontEnd):
     r"""Linear-frequency cepstral coefficients, as ``torchaudio.transforms.LFCC``.
 
     .. math:: C_{c,t} = \sum_m D_{mc}\, L\Big(\sum_k H_{km}\, |X_{k,t}|^p\Big), \qquad
-        L(e) = \max\big(10 \log_{10} \max(e, 10^{-10}),\; \max_{m,t} L - 80\big)
-        \;\text{ or }\; \log(e + 10^{-6})
+        L(e) = \max(\text{dB}(e), \text{dB}(e_{\max}) - 80) \;\text{ or }\; \log(e + 10^{-6}),
+        \qquad \text{dB}(e) = 10 \log_{10} \max(e, 10^{-10})
 
     The input is a waveform ``[B, N]`` in [-1, 1] at ``sample_rate``; the output has shape
     ``[B, F, T]`` with ``F = n_features = n_lfcc * (1 + deltas)`` and ``T = num_frames(N)``.
-    The energies are in dB, or in nats with ``log_lf``.
+    The logarithm L is in dB, or natural with ``log_lf``; :math:`e_{\max}` is the item's loudest
+    energy.
 
     The 80 dB floor is taken below the maximum of each item, so an item's features do not depend
     on its batch. torchaudio, given ``[B, N]``, takes it below the maximum of the whole batch;
@@ -259,7 +263,7 @@ class LFCC(FrontEnd):
         n_filter: number of filters, spaced linearly.
         f_min: lower edge of the lowest filter in Hz.
         f_max: upper edge of the highest filter in Hz; default half the sample rate.
-        n_lfcc: number of coefficients, at most ``n_fft``; those from ``n_filter`` on repeat
+        n_lfcc: number of coefficients, at most ``n_fft``; those beyond ``n_filter`` mirror
             earlier ones.
         dct_type: type of the cosine transform D; 2.
         norm: ``"ortho"`` for an orthonormal D, or ``None``.
@@ -268,7 +272,8 @@ class LFCC(FrontEnd):
         win_length: length of the window in samples, centred in the frame; default ``n_fft``.
         hop_length: samples between frames; default ``win_length // 2``.
         window_fn: makes the window from its length.
-        power: exponent p, 1 (magnitude) or 2 (power).
+        power: exponent p, 1 (magnitude) or 2 (power). In float32 a bin 1e-7 below a loud tone
+            is rounding: a magnitude then exceeds the logarithm's floor and shows, a power does not.
         normalized: ``True`` or ``"window"`` divides by the window's L2 norm, ``"frame_length"``
             by ``sqrt(n_fft)``.
         center: whether frame t is centred at sample ``t * hop_length``, by padding both ends.

@@ -1,0 +1,82 @@
+"""Score audio files with a saved artefact and nothing else: window, run, average, decide."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from export import backend as backends
+from export import contract as contracts
+from export.audio import read_waveform
+from export.backend import Artefact
+from export.contract import Contract
+from export.errors import ArtefactError
+from scriptable import average_windows, cut_windows
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """What a recording scored, and what the contract says it means."""
+
+    file: str
+    score: float
+    llr: float
+    posterior: float
+    threshold: float
+    decision: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON and CSV."""
+        return asdict(self)
+
+
+class Scorer:
+    """An artefact with its contract."""
+
+    def __init__(self, artefact: Artefact, contract: Contract, notes: tuple[str, ...] = ()) -> None:
+        self.artefact = artefact
+        self.contract = contract
+        self.notes = notes
+
+    def score_waveform(self, waveform: Tensor) -> float:
+        """Raw score of one recording ``[L]`` at the contract's sample rate."""
+        windows = self.contract.windows
+        cut = cut_windows(waveform, windows.num_samples, windows.hop)
+        scores = [self.artefact.run("forward", (window.unsqueeze(0),))[0] for window in cut]
+        return average_windows(torch.cat([score.reshape(1) for score in scores]))
+
+    def decide(self, file: str, score: float) -> ScoredFile:
+        """What a raw score means."""
+        llr = self.contract.llr(score)
+        return ScoredFile(
+            file,
+            score,
+            llr,
+            self.contract.posterior(llr),
+            self.contract.decision.threshold,
+            self.contract.decide(llr),
+        )
+
+    def score_file(self, path: Path) -> tuple[ScoredFile, tuple[str, ...]]:
+        """Score one file; also returns remarks such as ``resampled from 44100 Hz``."""
+        audio = read_waveform(path, self.contract.audio.sample_rate)
+        return self.decide(str(path), self.score_waveform(audio.waveform)), audio.notes
+
+
+def load_scorer(path: Path) -> Scorer:
+    """Load an artefact of any backend, its contract, and check its weights where it holds any."""
+    backend, artefact = backends.load(path)
+    contract = contracts.parse(artefact.contract(), str(path))
+    weights = artefact.weights()
+    if weights is None:
+        note = f"{backend.name}: weights not verified, the format keeps no named tensors"
+        return Scorer(artefact, contract, (note,))
+    found = contracts.weights_sha256(weights)
+    if found != contract.weights_sha256:
+        raise ArtefactError(
+            f"{path}: its weights are not the ones of its contract "
+            f"(sha256 {found[:12]}..., contract {contract.weights_sha256[:12]}...)"
+        )
+    return Scorer(artefact, contract, (f"{backend.name}: weights verified by sha256",))

@@ -1,0 +1,109 @@
+"""Train a scorer on a corpus: the short loop behind ``python -m export demo``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import scriptable
+from export.corpus import Progress, Utterance
+from scriptable import ScorePipeline, average_windows, cut_windows
+
+HEADS: dict[str, Callable[[int], nn.Module]] = {
+    "OCSoftmax": scriptable.OCSoftmax,
+    "AMSoftmax": scriptable.AMSoftmax,
+    "ASoftmax": scriptable.ASoftmax,
+    "CrossEntropy": scriptable.CrossEntropy,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the scorer is built and trained."""
+
+    head: str = "OCSoftmax"
+    sample_rate: int = 16000
+    num_samples: int = 64600
+    hop: int = 32300
+    embedding_dim: int = 64
+    epochs: int = 12
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+
+def build_pipeline(settings: Settings) -> ScorePipeline:
+    """LFCC with deltas, light CNN and the chosen head."""
+    frontend = scriptable.LFCC(
+        sample_rate=settings.sample_rate,
+        n_fft=512,
+        win_length=320,
+        hop_length=160,
+        n_filter=20,
+        n_lfcc=20,
+        log_lf=True,
+        center=False,
+        deltas=2,
+    )
+    encoder = scriptable.LightCNN(frontend.n_features, settings.embedding_dim)
+    head = HEADS[settings.head](settings.embedding_dim)
+    return ScorePipeline(frontend, encoder, head, settings.num_samples)
+
+
+def train(
+    settings: Settings, utterances: Sequence[Utterance], progress: Progress
+) -> ScorePipeline:
+    """A trained pipeline in eval mode; the same on every run on the same machine."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        pipeline = build_pipeline(settings)
+        features, labels = _features(pipeline.frontend, settings, utterances)
+        trainable = [*pipeline.encoder.parameters(), *pipeline.head.parameters()]
+        optimizer = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=1e-4)
+        batches = -(-len(labels) // settings.batch_size)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, settings.learning_rate, total_steps=settings.epochs * batches
+        )
+        pipeline.train()
+        for epoch in range(settings.epochs):
+            progress("training", epoch, settings.epochs)
+            for batch in torch.randperm(len(labels)).split(settings.batch_size):
+                # Batch normalisation has no variance to learn from a single window.
+                if len(batch) > 1:
+                    embeddings = pipeline.encoder(features[batch])
+                    loss = pipeline.head(embeddings, labels[batch])
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                schedule.step()
+        progress("training", settings.epochs, settings.epochs)
+    return pipeline.eval()
+
+
+def score(pipeline: ScorePipeline, hop: int, utterances: Sequence[Utterance]) -> Tensor:
+    """Raw score of each utterance by the eager pipeline, ``[U]`` in float64."""
+    scores = []
+    with torch.no_grad():
+        for utterance in utterances:
+            windows = cut_windows(utterance.waveform, pipeline.num_samples, hop)
+            scores.append(average_windows(pipeline(windows)))
+    return torch.tensor(scores, dtype=torch.float64)
+
+
+def labels_of(utterances: Sequence[Utterance]) -> Tensor:
+    """Labels ``[U]``, 1 for bona fide."""
+    return torch.tensor([utterance.label for utterance in utterances])
+
+
+def _features(
+    frontend: nn.Module, settings: Settings, utterances: Sequence[Utterance]
+) -> tuple[Tensor, Tensor]:
+    """Features and label of every window; the front end has nothing to learn."""
+    features, labels = [], []
+    with torch.no_grad():
+        for utterance in utterances:
+            windows = cut_windows(utterance.waveform, settings.num_samples, settings.hop)
+            features.append(frontend(windows))
+            labels += [utterance.label] * len(windows)
+    return torch.cat(features), torch.tensor(labels)
