@@ -116,7 +116,9 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def versions(packages: Iterable[str] = ("torch", "torchaudio", "executorch", "coremltools")) -> dict:
+def versions(
+    packages: Iterable[str] = ("torch", "torchaudio", "executorch", "coremltools"),
+) -> dict:
     """Installed versions of the packages that shape an artefact."""
     found = {}
     for package in ("scriptable", *packages):

@@ -47,22 +47,24 @@ class Scorer:
         scores = [self.artefact.run("forward", (window.unsqueeze(0),))[0] for window in cut]
         return average_windows(torch.cat([score.reshape(1) for score in scores]))
 
-    def decide(self, file: str, score: float) -> ScoredFile:
-        """What a raw score means."""
-        llr = self.contract.llr(score)
-        return ScoredFile(
-            file,
-            score,
-            llr,
-            self.contract.posterior(llr),
-            self.contract.decision.threshold,
-            self.contract.decide(llr),
-        )
-
     def score_file(self, path: Path) -> tuple[ScoredFile, tuple[str, ...]]:
         """Score one file; also returns remarks such as ``resampled from 44100 Hz``."""
         audio = read_waveform(path, self.contract.audio.sample_rate)
-        return self.decide(str(path), self.score_waveform(audio.waveform)), audio.notes
+        score = self.score_waveform(audio.waveform)
+        return decide(self.contract, str(path), score), audio.notes
+
+
+def decide(contract: Contract, file: str, score: float) -> ScoredFile:
+    """What the raw score of a recording means."""
+    llr = contract.llr(score)
+    return ScoredFile(
+        file,
+        score,
+        llr,
+        contract.posterior(llr),
+        contract.decision.threshold,
+        contract.decide(llr),
+    )
 
 
 def load_scorer(path: Path) -> Scorer:

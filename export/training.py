@@ -51,9 +51,7 @@ def build_pipeline(settings: Settings) -> ScorePipeline:
     return ScorePipeline(frontend, encoder, head, settings.num_samples)
 
 
-def train(
-    settings: Settings, utterances: Sequence[Utterance], progress: Progress
-) -> ScorePipeline:
+def train(settings: Settings, utterances: Sequence[Utterance], progress: Progress) -> ScorePipeline:
     """A trained pipeline in eval mode; the same on every run on the same machine."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)

@@ -80,13 +80,15 @@ def _var_mean(
     correction: float | None = None,
     keepdim: bool = False,
 ) -> tuple[Tensor, Tensor]:
+    if correction is not None and correction != int(correction):
+        return NotImplemented
     axes = [axis % x.dim() for axis in dim] if dim else list(range(x.dim()))
     mean = x.mean(axes, keepdim=True)
     count = 1
     for axis in axes:
         count = count * x.shape[axis]
     squares = (x - mean).square().sum(axes, keepdim=keepdim)
-    freedom = count - (1 if correction is None else correction)
+    freedom = count - int(1 if correction is None else correction)
     return squares / freedom, mean if keepdim else mean.squeeze(axes)
 
 
@@ -177,6 +179,12 @@ def _bitwise_or(x: Tensor, y: Tensor) -> Tensor:
 @decomposes(aten.bitwise_xor.Tensor)
 def _bitwise_xor(x: Tensor, y: Tensor) -> Tensor:
     return torch.logical_xor(x, y) if x.dtype == y.dtype == torch.bool else NotImplemented
+
+
+@decomposes(aten.scatter.value)
+def _scatter_value(x: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
+    # A number is refused where a size is dynamic.
+    return x.scatter(dim, index, torch.full_like(index, value, dtype=x.dtype))
 
 
 @decomposes(aten.trunc.default)

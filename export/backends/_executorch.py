@@ -1,14 +1,14 @@
 """What the ExecuTorch backends share: lowering, and the runtime that loads the file again."""
 
 import logging
+import os
+import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from export.backend import CONTRACT_METHOD, Artefact, Backend, Inputs, Source, flatten
 from export.backends._torchscript import read
@@ -22,20 +22,22 @@ class ExecuTorchArtefact(Artefact):
     """A ``.pte`` program, run by the ExecuTorch runtime."""
 
     def __init__(self, path: Path) -> None:
-        from executorch.runtime import Runtime, Verification
+        with quiet():
+            from executorch.runtime import Runtime, Verification
 
         content = path.read_bytes() if path.is_file() else b""
         if content[_HEADER] != _MAGIC:
             raise ArtefactError(f"{path}: not an ExecuTorch program")
-        self._program = read(
-            path,
-            lambda: Runtime.get().load_program(
+
+        def load() -> tuple[Any, dict[str, Any]]:
+            program = Runtime.get().load_program(
                 content, verification=Verification.InternalConsistency
-            ),
-        )
-        self._methods: dict[str, Any] = {}
-        for method in self._program.method_names:
-            self._methods[method] = read(path, lambda name=method: self._program.load_method(name))
+            )
+            # A method's memory belongs to its program: keep both.
+            return program, {name: program.load_method(name) for name in program.method_names}
+
+        with _native_notices_hidden():
+            self._program, self._methods = read(path, load)
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
         """Run one method; results are copied out of the runtime's memory."""
@@ -80,13 +82,29 @@ class ExecuTorchBackend(Backend):
 
 
 @contextmanager
+def _native_notices_hidden() -> Iterator[None]:
+    """Keep what native code writes to stderr (processor detection) away; errors are raised too."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """Silence the notices that importing and lowering print on every call."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(torch|executorch)\b")
+            warnings.filterwarnings(
+                "ignore", category=FutureWarning, module=r"(torch|executorch)\b"
+            )
             warnings.filterwarnings(
                 "ignore", category=DeprecationWarning, module=r"(torch|executorch)\b"
             )
@@ -104,4 +122,3 @@ def operators(path: Path, method: str = "forward") -> list[str]:
         if plan.name == method:
             return [operator.name for operator in plan.operators]
     raise ArtefactError(f"{path}: has no method {method}")
-

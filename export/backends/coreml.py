@@ -38,7 +38,7 @@ KNOWN_WARNINGS = (
 @contextlib.contextmanager
 def _quiet() -> Iterator[Any]:
     """Import coremltools and keep its progress bars, log lines and known warnings away."""
-    import tqdm
+    import tqdm  # type: ignore[import-untyped]
 
     loggers = [logging.getLogger(name) for name in QUIET_LOGGERS]
     levels = [logger.level for logger in loggers]
@@ -60,6 +60,13 @@ def _quiet() -> Iterator[Any]:
             logger.setLevel(level)
 
 
+def _copy(graph: torch.fx.Graph, node: torch.fx.Node) -> torch.fx.Node:
+    # A clone of a boolean would be optimised away together with the casts around it.
+    if node.meta["val"].dtype == torch.bool:
+        return graph.call_function(torch.ops.aten.logical_and.default, (node, node))
+    return graph.call_function(torch.ops.aten.clone.default, (node,))
+
+
 def _distinct_outputs(program: ExportedProgram) -> ExportedProgram:
     """Give every result a node of its own.
 
@@ -77,7 +84,7 @@ def _distinct_outputs(program: ExportedProgram) -> ExportedProgram:
             continue
         if node.op == "placeholder" or node in seen:
             with graph.inserting_before(output):
-                copy = graph.call_function(torch.ops.aten.clone.default, (node,))
+                copy = _copy(graph, node)
             copy.meta = dict(node.meta)
             results[place] = copy
             spec.arg = TensorArgument(name=copy.name)

@@ -43,7 +43,9 @@ ROWS = [
     _audio("LogMel", lambda: scriptable.LogMel(n_mels=32)),
     _audio("LogMel", lambda: scriptable.LogMel(n_mels=32, center=False, deltas=1), "no centre"),
     _audio("MFCC", lambda: scriptable.MFCC(n_mfcc=13, n_mels=32)),
-    _audio("MFCC", lambda: scriptable.MFCC(n_mfcc=13, n_mels=32, log_mels=True, center=False), "log"),
+    _audio(
+        "MFCC", lambda: scriptable.MFCC(n_mfcc=13, n_mels=32, log_mels=True, center=False), "log"
+    ),
     _audio("LFCC", lambda: scriptable.LFCC(n_filter=20, n_lfcc=20)),
     _audio(
         "LFCC",

@@ -76,10 +76,15 @@ KERNELS.update({name: _binary(function) for name, function in BINARY.items()})
 
 @kernel("real_div")
 def real_div(x: Tensor, y: Tensor) -> Tensor:
-    """Quotient of floats; what the runtime does with two integers is not documented."""
-    if not x.is_floating_point():
-        raise ArtefactError("MIL op real_div: integer operands are not supported")
-    return x / y
+    """Quotient; of integers only where it is whole, as in arithmetic on shapes.
+
+    What Core ML does with a remainder is not documented.
+    """
+    if x.is_floating_point():
+        return x / y
+    if bool((torch.remainder(x, y) != 0).any()):
+        raise ArtefactError("integers that do not divide are not supported")
+    return torch.floor_divide(x, y)
 
 
 @kernel("exp2")

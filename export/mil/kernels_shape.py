@@ -54,7 +54,8 @@ def flatten2d(x: Tensor, axis: int | Tensor = 1) -> Tensor:
 
 @kernel("concat")
 def concat(values: list[Tensor], axis: Tensor, interleave: bool | Tensor = False) -> Tensor:
-    """Joined along an axis, one after the other or taking turns."""
+    """Joined along an axis, one after the other or taking turns; scalars form a vector."""
+    values = [value.reshape(1) if value.dim() == 0 else value for value in values]
     dim = int(axis) % values[0].dim()
     if bool(interleave):
         return torch.stack(values, dim + 1).flatten(dim, dim + 1)

@@ -92,7 +92,7 @@ class Spectrogram(nn.Module):
         self.min_samples = n_fft if not center else n_fft // 2 + 1 if pad_mode == "reflect" else 1
         window = window_fn(width).to(torch.get_default_dtype())
         check_shape("window_fn(win_length)", window, [width])
-        self.register_buffer("window", window)
+        self.register_buffer("window", window.clone())
         self.register_buffer("kernel", dft_kernel(window, n_fft, normalized))
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Spectrogram":

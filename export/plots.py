@@ -1,0 +1,312 @@
+"""Plots of held-out trials, as matplotlib figures and as SVG that follows the page's theme."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from export.errors import MissingPackageError
+from scriptable.metrics import equal_error_rate, operating_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Drawn as they are in a PNG; in an inline SVG each becomes a variable that the page's theme sets.
+INK, MUTED, GRID = "#1c2127", "#59626c", "#d3d9df"
+BONAFIDE, SPOOF, MARK = "#0b6a8f", "#b3470e", "#6b2fa0"
+_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    BONAFIDE: "--bonafide",
+    SPOOF: "--spoof",
+    MARK: "--mark",
+}
+_RC = {
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+}
+_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
+_SIZE = (4.4, 3.7)  # inches: at a phone's width the text is still about 10 px high
+
+
+def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -> "Figure":
+    r"""Detection error trade-off: miss against false alarm, both on probit axes.
+
+    .. math:: x = \Phi^{-1}(P_{fa}), \qquad y = \Phi^{-1}(P_{miss})
+
+    A rate of 0 or 1 has no place on a probit axis; it is drawn at half a trial from it, and the
+    axis says "0" there.
+
+    Args:
+        scores: scores or LLRs, higher = more bona fide, shape ``[T]``.
+        labels: 1 for bona fide, 0 for spoof, shape ``[T]``.
+        threshold: on ``scores``; its operating point is marked.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: on NaN, one class only, or wrong shapes.
+
+    Reference:
+        Martin et al., "The DET curve in assessment of detection task performance", 1997.
+    """
+    curve = operating_curve(scores, labels)
+    rate = equal_error_rate(scores, labels).rate
+    floors = [0.5 / max(int((labels == label).sum()), 2) for label in (0, 1)]
+    ceiling = 0.6 if rate < 0.4 else 1 - min(floors)
+    with _style():
+        figure, axes = _axes()
+        x, y = _probit(curve.false_alarm, floors[0]), _probit(curve.miss, floors[1])
+        diagonal = [_point(min(floors), 0.0), _point(ceiling, 0.0)]
+        axes.plot(diagonal, diagonal, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.plot(x, y, color=BONAFIDE, linewidth=1.8, clip_on=True)
+        axes.plot(
+            [_point(rate, floors[0])],
+            [_point(rate, floors[1])],
+            "o",
+            color=INK,
+            label=f"EER {rate:.2%}",
+        )
+        if threshold is not None:
+            miss, false_alarm = rates_at(scores, labels, threshold)
+            axes.plot(
+                [_point(false_alarm, floors[0])],
+                [_point(miss, floors[1])],
+                "D",
+                color=MARK,
+                fillstyle="none",
+                markersize=9,
+                label="contract's threshold",
+            )
+        _rate_axis(axes, "x", floors[0], ceiling)
+        _rate_axis(axes, "y", floors[1], ceiling)
+        axes.set_xlabel("spoof accepted")
+        axes.set_ylabel("bona fide rejected")
+        axes.legend(loc="upper right")
+    return figure
+
+
+def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = None) -> "Figure":
+    """Histogram of LLRs by class, with the threshold.
+
+    Args:
+        llrs: calibrated LLRs in nats, shape ``[T]``; those that are not finite are left out.
+        labels: 1 for bona fide, 0 for spoof, shape ``[T]``.
+        threshold: on the LLR; left out when it is not finite.
+
+    Returns:
+        The figure.
+    """
+    finite = torch.isfinite(llrs)
+    llrs, labels = llrs[finite].double(), labels[finite]
+    edges = _edges(llrs)
+    with _style():
+        figure, axes = _axes()
+        for label, name, colour, hatch in (
+            (0, "spoof", SPOOF, "////"),
+            (1, "bona fide", BONAFIDE, None),
+        ):
+            counts = torch.histogram(llrs[labels == label], edges).hist
+            shared = {"label": f"{name} ({int(counts.sum())})", "edgecolor": colour, "hatch": hatch}
+            axes.stairs(
+                counts.tolist(),
+                edges.tolist(),
+                fill=True,
+                facecolor=colour if hatch is None else "none",
+                alpha=0.4 if hatch is None else 1.0,
+                linewidth=1.2,
+                **shared,
+            )
+        if threshold is not None and abs(threshold) < float("inf"):
+            axes.axvline(
+                threshold,
+                color=MARK,
+                linewidth=1.6,
+                linestyle="--",
+                label=f"threshold {threshold:.3g}",
+            )
+        axes.set_xlabel("LLR in nats (higher = more bona fide)")
+        axes.set_ylabel("recordings")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylim(bottom=0)
+        axes.margins(y=0.25)
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0))
+    return figure
+
+
+def reliability_figure(
+    scores: Tensor, llrs: Tensor, labels: Tensor, prior: float = 0.5
+) -> "Figure":
+    """Reliability before and after calibration: stated against observed probability of bona fide.
+
+    Trials are weighted so that the classes have the prior's proportion, sorted, and put into bins
+    of equal size. "Before" takes the raw score for an LLR.
+
+    Args:
+        scores: raw scores, shape ``[T]``.
+        llrs: calibrated LLRs in nats, shape ``[T]``.
+        labels: 1 for bona fide, 0 for spoof, shape ``[T]``.
+        prior: probability of bona fide.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: on NaN, one class only, or wrong shapes.
+    """
+    with _style():
+        figure, axes = _axes()
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", label="ideal")
+        for values, name, colour, marker, line in (
+            (scores, "raw score taken as LLR", SPOOF, "s", "--"),
+            (llrs, "calibrated LLR", BONAFIDE, "o", "-"),
+        ):
+            stated, observed = _reliability(values, labels, prior)
+            axes.plot(
+                stated,
+                observed,
+                marker=marker,
+                linestyle=line,
+                color=colour,
+                markersize=5,
+                label=name,
+            )
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel("stated probability of bona fide")
+        axes.set_ylabel("observed share of bona fide")
+        axes.legend(loc="upper left")
+    return figure
+
+
+def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> tuple[float, float]:
+    """Miss and false-alarm rates when scores at or above the threshold are accepted."""
+    accepted = scores.double() >= threshold
+    miss = 1.0 - float(accepted[labels == 1].double().mean())
+    return miss, float(accepted[labels == 0].double().mean())
+
+
+def to_svg(figure: "Figure", key: str, title: str, description: str) -> str:
+    """A figure as inline SVG: no background, colours from the page, the same text at every call.
+
+    Args:
+        figure: made by this module.
+        key: prefix of all ids, so that several SVGs share one page.
+        title: short name for screen readers.
+        description: what the plot shows, in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with _style({"svg.hashsalt": key}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{key}-\1"', text)
+    text = re.sub(r'href="#', rf'href="#{key}-', text).replace("url(#", f"url(#{key}-")
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable}, {colour})")
+    named = (
+        f'<svg role="img" aria-labelledby="{key}-title {key}-description"',
+        f'<title id="{key}-title">{escape(title)}</title>'
+        f'<desc id="{key}-description">{escape(description)}</desc>',
+    )
+    text = text.replace("<svg", named[0], 1)
+    end = text.index(">") + 1
+    return text[:end] + named[1] + text[end:]
+
+
+@contextmanager
+def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
+    """Matplotlib's settings for these plots, and the error when it is not installed."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingPackageError(
+            "matplotlib is not installed: pip install 'scriptable[cli]'"
+        ) from error
+    with matplotlib.rc_context({**_RC, **(more or {})}):
+        yield
+
+
+def _axes() -> "tuple[Figure, Axes]":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _probit(rates: Tensor, floor: float) -> list[float]:
+    return list(torch.special.ndtri(rates.double().clamp(floor, 1 - floor)).tolist())
+
+
+def _point(rate: float, floor: float) -> float:
+    return _probit(torch.tensor([rate]), floor)[0]
+
+
+def _rate_axis(axes: "Axes", which: str, floor: float, ceiling: float) -> None:
+    """Percent ticks on a probit axis whose lowest place stands for 0."""
+    rates = [rate for rate in _RATES if 1.6 * floor < rate <= min(ceiling, 1 - floor)]
+    places = [_point(floor, 0.0), *(_point(rate, 0.0) for rate in rates)]
+    names = ["0", *(f"{100 * rate:g}%" for rate in rates)]
+    low, high = places[0], _point(min(ceiling, 1 - floor), 0.0)
+    margin = 0.04 * (high - low)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks(places, names)
+    limit = axes.set_xlim if which == "x" else axes.set_ylim
+    limit(low - margin, high + margin)
+
+
+def _edges(values: Tensor) -> Tensor:
+    """Bin edges that hold all values; one wide bin when they are all alike."""
+    low, high = float(values.min()), float(values.max())
+    if high - low < 1e-9 * max(1.0, abs(high)):
+        low, high = low - 0.5, high + 0.5
+    bins = min(40, max(8, int(2 * len(values) ** 0.5)))
+    return torch.linspace(low, high, bins + 1, dtype=torch.float64)
+
+
+def _reliability(llrs: Tensor, labels: Tensor, prior: float) -> tuple[list[float], list[float]]:
+    """Mean stated and observed probability in bins of equal numbers of trials."""
+    log_odds = torch.logit(torch.tensor(prior, dtype=torch.float64))
+    stated, order = torch.sort(torch.sigmoid(llrs.double() + log_odds))
+    target = (labels[order] == 1).double()
+    weight = target * prior / target.sum() + (1 - target) * (1 - prior) / (1 - target).sum()
+    points: Sequence[tuple[Tensor, Tensor, Tensor]] = list(
+        zip(*(x.tensor_split(max(2, min(10, len(stated) // 8))) for x in (stated, target, weight)))
+    )
+    points = [point for point in points if len(point[0])]
+    means = [[float((x * w).sum() / w.sum()) for x in (s, t)] for s, t, w in points]
+    return [mean[0] for mean in means], [mean[1] for mean in means]

@@ -1,0 +1,363 @@
+"""The one-page report: one HTML file that needs no network, no script and no other file."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from export.backend import replacing
+from export.errors import MissingPackageError
+from export.parity import Record, Status
+from scriptable.metrics import check_trials, equal_error_rate
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from export.contract import Contract
+
+_WORST_FIRST: tuple[Status, ...] = ("fail", "waived", "skipped", "not_run", "pass")
+# A sign beside the word: the cells differ in more than colour.
+_SIGN = {"pass": "✓", "fail": "✗", "waived": "⚑", "skipped": "–", "not_run": "○"}
+_WORD = {
+    "pass": "pass",
+    "fail": "fail",
+    "waived": "waived",
+    "skipped": "skipped",
+    "not_run": "not run",
+}
+_PASS_SHADES = ((0.01, "pass-1"), (0.1, "pass-2"), (0.5, "pass-3"))
+
+
+@dataclass(frozen=True)
+class ArtefactSummary:
+    """One saved file."""
+
+    name: str
+    backend: str
+    bytes: int
+    latency_ms: float | None
+    note: str = ""
+    """For people, such as why there is no latency."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Held-out trials: raw scores, calibrated LLRs, and labels with 1 for bona fide."""
+
+    scores: Tensor
+    llrs: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page shows; what is absent has no section."""
+
+    title: str
+    records: Sequence[Record]
+    versions: Mapping[str, str]
+    artefacts: Sequence[ArtefactSummary] = ()
+    eager_ms: float | None = None
+    contract: "Contract | None" = None
+    trials: Trials | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method of one row on one backend, as the matrix shows it."""
+
+    status: Status
+    shade: str
+    sign: str
+    word: str
+    numbers: str
+    hint: str
+    anchor: str
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write the page at ``path``; an older page stays until the new one is whole.
+
+    Raises:
+        MissingPackageError: if jinja2, or matplotlib for a report with trials, is not installed.
+    """
+    # File names from the system may hold what UTF-8 cannot.
+    content = render(report).encode("utf-8", "backslashreplace")
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def render(report: Report) -> str:
+    """The page as text, the same for equal reports.
+
+    Raises:
+        MissingPackageError: if jinja2, or matplotlib for a report with trials, is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingPackageError(
+            "jinja2 is not installed: pip install 'scriptable[cli]'"
+        ) from error
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    failures = _reasons(report.records, ("fail",))
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        verdict=_verdict(report.records),
+        matrix=_matrix(report.records, failures),
+        failures=failures,
+        waivers=_reasons(report.records, ("waived",)),
+        unproven=_by_backend(report.records, ("not_run", "skipped")),
+        artefacts=_artefacts(report),
+        trials=_trials(report),
+        contract=_contract(report.contract),
+    )
+
+
+def _verdict(records: Sequence[Record]) -> dict[str, Any]:
+    """The headline, in words and in numbers."""
+    counts = {status: sum(r.status == status for r in records) for status in _WORST_FIRST}
+    total, passed, failed = len(records), counts["pass"], counts["fail"]
+    if failed:
+        kind, word = "fail", "Not equal to eager"
+    elif passed and passed == total:
+        kind, word = "pass", "Equal to eager"
+    elif passed:
+        kind, word = "gaps", "Equal to eager wherever it ran, with gaps"
+    else:
+        kind, word = "gaps", "Nothing was compared"
+    tiles = [
+        {"status": s, "sign": _SIGN[s], "word": _WORD[s], "count": counts[s]}
+        for s in ("pass", "fail", "waived", "skipped", "not_run")
+    ]
+    return {"kind": kind, "word": word, "passed": passed, "total": total, "tiles": tiles}
+
+
+def _row_name(record: Record) -> str:
+    variant = f"[{record.variant}]" if record.variant else ""
+    return f"{record.entry}{variant}.{record.method}"
+
+
+def _matrix(records: Sequence[Record], failures: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rows × backends; rows with a failure come first, then those with a waiver."""
+    backends = list(dict.fromkeys(record.backend for record in records))
+    rows: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        rows.setdefault(_row_name(record), {}).setdefault(record.backend, []).append(record)
+    anchors = {(f["row"], f["backend"]): f["anchor"] for f in reversed(failures)}
+    table = [
+        (name, [_cell(row.get(b, []), anchors.get((name, b), "")) for b in backends])
+        for name, row in rows.items()
+    ]
+    table.sort(key=lambda line: min(_urgency(cell) for cell in line[1]))
+    totals = []
+    for position in range(len(backends)):
+        column = [cells[position] for _, cells in table if cells[position] is not None]
+        passed = sum(cell is not None and cell.status == "pass" for cell in column)
+        failed = sum(cell is not None and cell.status == "fail" for cell in column)
+        totals.append({"passed": passed, "failed": failed, "total": len(column)})
+    heads = [{"name": b, "total": t} for b, t in zip(backends, totals, strict=True)]
+    return {"backends": heads, "rows": table}
+
+
+def _urgency(cell: Cell | None) -> int:
+    return {"fail": 0, "waived": 1}.get(cell.status, 2) if cell is not None else 2
+
+
+def _cell(records: list[Record], anchor: str) -> Cell | None:
+    """The worst of a cell's contents; None where the backend was not asked."""
+    if not records:
+        return None
+    status = min((record.status for record in records), key=_WORST_FIRST.index)
+    measured = [r for r in records if r.max_abs_error is not None and r.tolerance is not None]
+    worst = max(measured, key=_ratio, default=None)
+    numbers, shade = "", status.replace("_", "-")
+    if worst is not None:
+        numbers = f"{short(worst.max_abs_error)} / {short(worst.tolerance)}"
+    if status == "pass" and worst is not None:
+        ratio = _ratio(worst)
+        shade = next((name for bound, name in _PASS_SHADES if ratio <= bound), "pass-4")
+    elif status == "fail":
+        ratio = _ratio(worst) if worst is not None else math.inf
+        shade = "fail-1" if 1 < ratio <= 10 else "fail-2"
+    hint = "; ".join(_content(record) for record in records)
+    return Cell(status, shade, _SIGN[status], _WORD[status], numbers, hint, anchor)
+
+
+def _content(record: Record) -> str:
+    """One content of a cell in words."""
+    text = f"{record.content}: {_WORD[record.status]}"
+    if record.max_abs_error is not None:
+        text += f", error {short(record.max_abs_error)}"
+    if record.sqnr_db is not None:
+        text += f", SQNR {record.sqnr_db:.0f} dB"
+    return text
+
+
+def _ratio(record: Record) -> float:
+    """Error over tolerance; 0 where both are."""
+    error, tolerance = record.max_abs_error or 0.0, record.tolerance or 0.0
+    if error == 0:
+        return 0.0
+    return math.inf if tolerance == 0 or math.isnan(error) else error / tolerance
+
+
+def short(value: float | None) -> str:
+    """Two figures in little space.
+
+    Example:
+        >>> short(4.77e-07), short(0.0), short(1e-5), short(None)
+        ('4.8e-7', '0', '1e-5', '')
+    """
+    if value is None:
+        return ""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if 0.01 <= abs(value) < 1000:
+        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def _reasons(records: Sequence[Record], statuses: tuple[Status, ...]) -> list[dict[str, Any]]:
+    """Reasons in full; contents of one cell that share a reason share a line."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for r in records:
+        if r.status in statuses:
+            reason = r.reason or "no reason given"
+            found.setdefault((_row_name(r), r.backend, reason), []).append(r.content)
+    return [
+        {
+            "row": row,
+            "backend": backend,
+            "contents": ", ".join(contents),
+            "reason": reason,
+            "anchor": f"{statuses[0]}-{number}",
+        }
+        for number, ((row, backend, reason), contents) in enumerate(found.items(), 1)
+    ]
+
+
+def _by_backend(records: Sequence[Record], statuses: tuple[Status, ...]) -> list[dict[str, Any]]:
+    """What was not compared: one line for each backend and reason."""
+    found: dict[tuple[str, str, str], int] = {}
+    for r in records:
+        if r.status in statuses:
+            key = (r.backend, _WORD[r.status], r.reason or "no reason given")
+            found[key] = found.get(key, 0) + 1
+    return [
+        {"backend": backend, "word": word, "reason": reason, "count": count}
+        for (backend, word, reason), count in found.items()
+    ]
+
+
+def _artefacts(report: Report) -> list[dict[str, str]]:
+    """Files with size, latency and the latency's ratio to eager."""
+    if not report.artefacts:
+        return []
+    lines = []
+    if report.eager_ms is not None:
+        latency = f"{report.eager_ms:.3g} ms"
+        lines.append(_line("eager", "PyTorch, no file", "", latency, "1×", ""))
+    for artefact in report.artefacts:
+        latency = ratio = ""
+        if artefact.latency_ms is not None:
+            latency = f"{artefact.latency_ms:.3g} ms"
+            if report.eager_ms:
+                ratio = f"{artefact.latency_ms / report.eager_ms:.2f}×"
+        size = _size(artefact.bytes)
+        lines.append(_line(artefact.backend, artefact.name, size, latency, ratio, artefact.note))
+    return lines
+
+
+def _line(
+    backend: str, name: str, size: str, latency: str, ratio: str, note: str
+) -> dict[str, str]:
+    return {
+        "backend": backend,
+        "name": name,
+        "size": size or "—",
+        "latency": latency or "—",
+        "ratio": ratio or "—",
+        "note": note,
+    }
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    if count < 999_500:
+        return f"{count / 1e3:.3g} kB"
+    return f"{count / 1e6:.3g} MB"
+
+
+def _contract(contract: "Contract | None") -> dict[str, Any] | None:
+    """The contract's fields with their own descriptions, part by part."""
+    if contract is None:
+        return None
+    from pydantic import BaseModel
+
+    parts: dict[str, list[dict[str, str]]] = {"document": []}
+    for name, value, description in _fields(contract):
+        if isinstance(value, BaseModel):
+            about = (type(value).__doc__ or "").strip().splitlines()[0]
+            fields = [_field(*field) for field in _fields(value)]
+            parts[name] = [{"name": "", "value": "", "description": about}, *fields]
+        elif name != "versions":
+            parts["document"].append(_field(name, value, description))
+    return {
+        "parts": parts,
+        "decision": contract.decision,
+        "versions": contract.versions,
+        "json": contract.model_dump_json(indent=2),
+    }
+
+
+def _fields(model: "BaseModel") -> Iterable[tuple[str, Any, str]]:
+    for name, info in type(model).model_fields.items():
+        yield name, getattr(model, name), info.description or ""
+
+
+def _field(name: str, value: object, description: str) -> dict[str, str]:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return {"name": name, "value": text, "description": description}
+
+
+def _trials(report: Report) -> dict[str, Any] | None:
+    """Error rates and plots of the held-out trials, as far as they allow any."""
+    trials = report.trials
+    if trials is None:
+        return None
+    scores, llrs, labels = (x.detach().cpu() for x in (trials.scores, trials.llrs, trials.labels))
+    counts = [int((labels == label).sum()) for label in (0, 1)]
+    shown: dict[str, Any] = {"spoof": counts[0], "bonafide": counts[1], "problem": ""}
+    shown |= {"rates": [], "figures": [], "separated": False, "few": min(counts) < 30}
+    try:
+        check_trials(scores, labels)
+        check_trials(llrs, labels)
+    except ValueError as error:
+        shown["problem"] = str(error)
+    decision = report.contract.decision if report.contract is not None else None
+    threshold = decision.threshold if decision is not None else None
+    prior = decision.prior if decision is not None else 0.5
+    if not shown["problem"]:
+        rate = equal_error_rate(llrs, labels).rate
+        shown["separated"] = rate == 0
+        shown["rates"] = _rates(scores, llrs, labels, threshold)
+        shown["figures"] = [_det(llrs, labels, threshold, rate)]
+    if llrs.dim() == 1 and llrs.shape == labels.shape and bool(torch.isfinite(llrs).any()):
+        shown["figures"].append(_histogram(llrs, labels, threshold))
+    if not shown["problem"]:
+        shown["figures"].append(_reliability(scores, llrs, labels, prior))
+    return shown

@@ -1,0 +1,111 @@
+"""Tables for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from export.backend import backends
+from export.catalog import rows
+from export.demo import Result
+from export.parity import Record, Status
+
+_WORST_FIRST: tuple[Status, ...] = ("fail", "waived", "skipped", "not_run", "pass")
+_STYLE = {
+    "pass": "green",
+    "fail": "bold red",
+    "waived": "yellow",
+    "skipped": "dim",
+    "not_run": "dim",
+}
+
+
+def parity_table(records: Sequence[Record]) -> Table:
+    """Rows × backends: the worst status of each cell, and the largest error in it."""
+    backends = list(dict.fromkeys(record.backend for record in records))
+    table = Table(title="Parity with eager", header_style="bold")
+    table.add_column("entry")
+    for backend in backends:
+        table.add_column(backend, justify="right")
+    cells: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        name = f"{record.entry}[{record.variant}]" if record.variant else record.entry
+        cells.setdefault(f"{name}.{record.method}", {}).setdefault(record.backend, []).append(
+            record
+        )
+    for name, row in cells.items():
+        table.add_row(name, *(_cell(row.get(backend, [])) for backend in backends))
+    return table
+
+
+def failures(records: Sequence[Record]) -> list[str]:
+    """One line for each failed comparison."""
+    return [
+        f"{r.entry}{f'[{r.variant}]' if r.variant else ''}.{r.method} on {r.backend}, {r.content}: "
+        f"{r.reason}"
+        for r in records
+        if r.status == "fail"
+    ]
+
+
+def _cell(records: list[Record]) -> str:
+    if not records:
+        return ""
+    status = min((record.status for record in records), key=_WORST_FIRST.index)
+    errors = [record.max_abs_error for record in records if record.max_abs_error is not None]
+    text = f"{status} {max(errors):.0e}" if errors else status
+    return f"[{_STYLE[status]}]{text}[/]"
+
+
+def demo_summary(result: Result) -> list[RenderableType]:
+    """What the demo made: artefacts with size and latency, the ladder, and remarks."""
+    made = Table(title="Artefacts, one thread", header_style="bold")
+    for name in ("file", "KB", "ms per window", "of eager"):
+        made.add_column(name, justify="left" if name == "file" else "right")
+    made.add_row("(eager)", "", f"{result.eager_ms:.2f}", "1.00")
+    for artefact in result.artefacts:
+        speed = (artefact.note, "")
+        if artefact.latency_ms is not None:
+            ratio = artefact.latency_ms / result.eager_ms
+            speed = (f"{artefact.latency_ms:.2f}", f"{ratio:.2f}")
+        made.add_row(artefact.name, f"{artefact.bytes / 1024:.0f}", *speed)
+    ladder = Table(title="Decisions on held-out recordings", header_style="bold")
+    for name in ("file", "recordings", "max score error", "rank correlation", "flips"):
+        ladder.add_column(name, justify="left" if name == "file" else "right")
+    for rung in result.rungs:
+        error, rank = f"{rung.max_score_error:.1e}", f"{rung.rank_correlation:.6f}"
+        flips = f"[bold red]{rung.flips}[/]" if rung.flips else "0"
+        ladder.add_row(rung.artifact, str(rung.trials), error, rank, flips)
+    lines = [
+        f"held-out equal error rate: {result.equal_error_rate:.1%} on {result.held_out} recordings",
+        *(f"note: {note}" for note in result.notes),
+        *(
+            f"note: {rung.artifact}: at threshold: {', '.join(rung.at_threshold)}"
+            for rung in result.rungs
+            if rung.at_threshold
+        ),
+        f"written: {', '.join(path.name for path in result.files)} in {result.files[0].parent}",
+    ]
+    return [made, ladder, *(Text(line) for line in lines)]
+
+
+def catalogue_table() -> Table:
+    """The rows of the catalogue."""
+    table = Table(title="Catalogue", header_style="bold")
+    for name in ("entry", "variant", "methods", "also proves"):
+        table.add_column(name)
+    for row in rows():
+        table.add_row(row.entry, row.variant, ", ".join(row.methods), ", ".join(row.also))
+    return table
+
+
+def backend_table() -> Table:
+    """The backends and whether they can be used here."""
+    table = Table(title="Backends", header_style="bold")
+    for name in ("backend", "suffix", "tolerance", "here"):
+        table.add_column(name)
+    for backend in backends().values():
+        here = backend.unavailable() or backend.not_run_reason or "runs"
+        table.add_row(backend.name, backend.suffix, f"{backend.tolerance:.0e}", here)
+    return table
