@@ -27,7 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console()
+# Tables are for reading: a pipe has no width, and rich's 80 columns would cut them.
+out = Console(width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True)
 
 Names = Optional[list[str]]
@@ -77,7 +78,7 @@ def demo(
     Example: python -m export demo --speech my_recordings --out build/mine
     """
     from export import demo as job
-    from export.tables import demo_summary, failures, parity_table
+    from export.tables import comparison_table, demo_summary, failures
     from export.training import Settings
 
     options = job.Options(
@@ -85,7 +86,7 @@ def demo(
     )
     with progress_bar() as progress:
         result = job.run(options, progress)
-    out.print(parity_table(result.records))
+    out.print(comparison_table(result.records))
     for renderable in demo_summary(result):
         out.print(renderable)
     for line in failures(result.records):

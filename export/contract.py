@@ -5,7 +5,7 @@ integers to the decision, is in the contract, so that implementations in other l
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 

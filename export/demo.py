@@ -239,7 +239,7 @@ def _climb(
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """At most ``most`` indices spread evenly over ``count``, so that both classes are among them."""
+    """At most ``most`` indices, spread evenly over ``count`` so that both classes are there."""
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]

@@ -33,4 +33,7 @@ def use_one_thread() -> None:
         from executorch.extension.pybindings import portable_lib
     except ImportError:
         return
-    portable_lib._unsafe_reset_threadpool(1)
+    from export.backends._executorch import native_notices_hidden
+
+    with native_notices_hidden():
+        portable_lib._unsafe_reset_threadpool(1)

@@ -41,6 +41,11 @@ class Record:
     seconds: float | None = None
     reason: str = ""
 
+    @property
+    def row(self) -> str:
+        """Entry and variant, as the catalogue's row is called."""
+        return f"{self.entry}[{self.variant}]" if self.variant else self.entry
+
 
 @dataclass(frozen=True)
 class Trial:

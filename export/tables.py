@@ -39,11 +39,30 @@ def parity_table(records: Sequence[Record]) -> Table:
     return table
 
 
+def comparison_table(records: Sequence[Record]) -> Table:
+    """One line for each comparison of a single artefact."""
+    table = Table(title="Parity with the trained model", header_style="bold")
+    for name in ("backend", "content", "status", "max error", "tolerance", "SQNR dB", "seconds"):
+        numeric = name not in ("backend", "content", "status")
+        table.add_column(name, justify="right" if numeric else "left")
+    for r in records:
+        sqnr = "" if r.sqnr_db is None else f"{r.sqnr_db:.0f}"
+        table.add_row(
+            r.backend,
+            r.content,
+            f"[{_STYLE[r.status]}]{r.status}[/]",
+            "" if r.max_abs_error is None else f"{r.max_abs_error:.1e}",
+            "" if r.tolerance is None else f"{r.tolerance:.0e}",
+            sqnr,
+            "" if r.seconds is None else f"{r.seconds:.1f}",
+        )
+    return table
+
+
 def failures(records: Sequence[Record]) -> list[str]:
     """One line for each failed comparison."""
     return [
-        f"{r.entry}{f'[{r.variant}]' if r.variant else ''}.{r.method} on {r.backend}, {r.content}: "
-        f"{r.reason}"
+        f"{r.row}.{r.method} on {r.backend}, {r.content}: {r.reason}"
         for r in records
         if r.status == "fail"
     ]

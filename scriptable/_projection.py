@@ -35,6 +35,8 @@ class KeepsDefaults(nn.Module):
 class ClassWeights(KeepsDefaults):
     """One weight per class in a buffer; ones when none are given."""
 
+    weight: Tensor
+
     def __init__(
         self, n_classes: int, class_weights: Optional[Union[Sequence[float], Tensor]] = None
     ) -> None:

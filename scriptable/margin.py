@@ -237,6 +237,7 @@ class ASoftmax(KeepsDefaults):
     gamma: Final[float]
     lambda_min: Final[float]
     lambda_max: Final[float]
+    step: Tensor
     weight: Final[float]
     embedding_dim: Final[int]
     bonafide_label: Final[int]

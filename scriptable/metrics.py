@@ -61,7 +61,8 @@ def check_trials(scores: Tensor, labels: Tensor) -> None:
 def operating_curve(scores: Tensor, labels: Tensor) -> OperatingCurve:
     r"""Miss and false-alarm rates at every threshold.
 
-    .. math:: P_{miss}(t) = P(s < t \mid target), \qquad P_{fa}(t) = P(s \ge t \mid non\text{-}target)
+    .. math::
+        P_{miss}(t) = P(s < t \mid target), \qquad P_{fa}(t) = P(s \ge t \mid non\text{-}target)
 
     Args:
         scores: higher = more target, shape ``[T]``.

@@ -60,7 +60,8 @@ class ScorePipeline(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform ``[B, N]`` → raw score ``[B]``."""
         check_features("waveform", waveform, self.num_samples)
-        return self.head.score(self.encoder(self.frontend(waveform)))
+        scores: Tensor = self.head.score(self.encoder(self.frontend(waveform)))  # type: ignore[operator]
+        return scores
 
     @torch.jit.unused
     def loss(self, waveform: Tensor, labels: Tensor) -> Tensor:

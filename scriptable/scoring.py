@@ -38,6 +38,9 @@ class AffineCalibration(nn.Module):
         tensor([-1.,  2.])
     """
 
+    scale: Tensor
+    offset: Tensor
+
     def __init__(self, scale: float = 1.0, offset: float = 0.0) -> None:
         super().__init__()
         self.register_buffer("scale", torch.tensor(float(scale)))

@@ -36,7 +36,7 @@ class ExecuTorchArtefact(Artefact):
             # A method's memory belongs to its program: keep both.
             return program, {name: program.load_method(name) for name in program.method_names}
 
-        with _native_notices_hidden():
+        with native_notices_hidden():
             self._program, self._methods = read(path, load)
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
@@ -82,7 +82,7 @@ class ExecuTorchBackend(Backend):
 
 
 @contextmanager
-def _native_notices_hidden() -> Iterator[None]:
+def native_notices_hidden() -> Iterator[None]:
     """Keep what native code writes to stderr (processor detection) away; errors are raised too."""
     sys.stderr.flush()
     saved = os.dup(2)

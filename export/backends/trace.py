@@ -13,7 +13,7 @@ from export.backends._torchscript import TorchScriptArtefact, quiet
 
 
 class Trace(Backend):
-    """Trace each method; what depended on values in Python would be baked in, and parity sees it."""
+    """Trace each method; a value that Python branched on is baked in, and parity sees it."""
 
     name = "trace"
     suffix = ".trace.pt"

@@ -1,5 +1,7 @@
 """Rows of the regression losses."""
 
+from functools import partial
+
 from torch import Generator
 
 import scriptable
@@ -24,7 +26,7 @@ ROWS = [
     Row(
         entry=entry,
         variant=f"{reduction}, {'lengths' if padded else 'no lengths'}",
-        module=lambda module=module, reduction=reduction: module(reduction=reduction),
+        module=partial(module, reduction=reduction),
         methods={"forward": _padded if padded else _pair},
         also=(module.__name__,),
         padding=Padding(length=2, inputs=(0, 1)) if padded else None,

@@ -4,6 +4,7 @@ The evaluator reads the saved protobuf and weight file itself and shares no code
 converter, so that a value folded wrongly at conversion shows as a difference.
 """
 
+# Importing a kernel module fills the table of kernels.
 from export.mil import (
     kernels_elementwise,
     kernels_index,

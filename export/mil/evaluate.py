@@ -33,6 +33,15 @@ TYPES: dict[str, tuple[torch.dtype, type[np.generic]]] = {
 SEQUENCES = frozenset({"values", "loop_vars"})
 """Op inputs that stay a list even when the file gives one element."""
 
+KERNEL_ERRORS = (
+    ArtefactError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 BLOB_SENTINEL = 0xDEADBEEF
 BLOB_HEADER = np.dtype([("sentinel", "<u4"), ("kind", "<u4"), ("bytes", "<u8"), ("at", "<u8")])
 
@@ -80,9 +89,7 @@ class Step:
             values = [found] if isinstance(found, Tensor) else list(found)
             for slot, value in zip(self.results, values, strict=True):
                 slot.check(value)
-        except (ArtefactError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise self._failure(error) from error
-        except RuntimeError as error:
+        except KERNEL_ERRORS as error:
             raise self._failure(error) from error
         return values
 
