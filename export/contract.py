@@ -116,12 +116,10 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def versions(
-    packages: Iterable[str] = ("torch", "torchaudio", "executorch", "coremltools"),
-) -> dict:
+def versions() -> dict[str, str]:
     """Installed versions of the packages that shape an artefact."""
     found = {}
-    for package in ("scriptable", *packages):
+    for package in ("scriptable", "torch", "torchaudio", "executorch", "coremltools"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

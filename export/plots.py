@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,105 @@ _RC = {
 }
 _RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 _SIZE = (4.4, 3.7)  # inches: at a phone's width the text is still about 10 px high
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot for the page: an ``<svg>`` element and its caption."""
+
+    svg: str
+    title: str
+    caption: str
+
+
+def det(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
+    """DET curve, see :func:`det_figure`."""
+    rate = equal_error_rate(llrs, labels).rate
+    caption = f"Equal error rate {rate:.2%}."
+    if rate == 0:
+        caption += " The classes are fully separated: the curve runs along the axes."
+    if threshold is not None:
+        miss, false_alarm = rates_at(llrs, labels, threshold)
+        caption += (
+            f" The contract's threshold rejects {miss:.2%} of the bona fide recordings "
+            f"and accepts {false_alarm:.2%} of the spoofed ones."
+        )
+    title = "DET curve"
+    svg = to_svg(det_figure(llrs, labels, threshold), "det", title, caption)
+    return Plot(svg, title, caption + " Probit axes; lower left is better.")
+
+
+def histogram(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
+    """Histogram of LLRs, see :func:`histogram_figure`."""
+    caption = "LLRs of the held-out recordings."
+    for label, name in ((1, "Bona fide"), (0, "Spoof")):
+        values = llrs[(labels == label) & torch.isfinite(llrs)].double()
+        if len(values):
+            caption += (
+                f" {name}: {float(values.min()):.2f} to {float(values.max()):.2f}, "
+                f"median {float(values.median()):.2f}."
+            )
+    left_out = int((~torch.isfinite(llrs)).sum())
+    if left_out:
+        caption += f" {left_out} without a finite LLR are not drawn."
+    title = "Scores"
+    return Plot(
+        to_svg(histogram_figure(llrs, labels, threshold), "scores", title, caption), title, caption
+    )
+
+
+def reliability(scores: Tensor, llrs: Tensor, labels: Tensor, prior: float) -> Plot:
+    """Calibration before and after, see :func:`reliability_figure`."""
+    caption = (
+        f"Stated probability of bona fide against the observed share, at a prior of {prior:g}. "
+        "A calibrated score lies on the diagonal."
+    )
+    title = "Calibration before and after"
+    figure = reliability_figure(scores, llrs, labels, prior)
+    return Plot(to_svg(figure, "calibration", title, caption), title, caption)
+
+
+def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> tuple[float, float]:
+    """Miss and false-alarm rates when scores at or above the threshold are accepted."""
+    accepted = scores.double() >= threshold
+    miss = 1.0 - float(accepted[labels == 1].double().mean())
+    return miss, float(accepted[labels == 0].double().mean())
+
+
+def to_svg(figure: "Figure", key: str, title: str, description: str) -> str:
+    """A figure as inline SVG: no background, colours from the page, the same text at every call.
+
+    Args:
+        figure: made by this module.
+        key: prefix of all ids, so that several SVGs share one page.
+        title: short name for screen readers.
+        description: what the plot shows, in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with _style({"svg.hashsalt": key}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{key}-\1"', text)
+    text = re.sub(r'href="#', rf'href="#{key}-', text).replace("url(#", f"url(#{key}-")
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable}, {colour})")
+    named = (
+        f'<svg role="img" aria-labelledby="{key}-title {key}-description"',
+        f'<title id="{key}-title">{escape(title)}</title>'
+        f'<desc id="{key}-description">{escape(description)}</desc>',
+    )
+    text = text.replace("<svg", named[0], 1)
+    end = text.index(">") + 1
+    return text[:end] + named[1] + text[end:]
 
 
 def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -> "Figure":
@@ -201,49 +301,6 @@ def reliability_figure(
         axes.set_ylabel("observed share of bona fide")
         axes.legend(loc="upper left")
     return figure
-
-
-def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> tuple[float, float]:
-    """Miss and false-alarm rates when scores at or above the threshold are accepted."""
-    accepted = scores.double() >= threshold
-    miss = 1.0 - float(accepted[labels == 1].double().mean())
-    return miss, float(accepted[labels == 0].double().mean())
-
-
-def to_svg(figure: "Figure", key: str, title: str, description: str) -> str:
-    """A figure as inline SVG: no background, colours from the page, the same text at every call.
-
-    Args:
-        figure: made by this module.
-        key: prefix of all ids, so that several SVGs share one page.
-        title: short name for screen readers.
-        description: what the plot shows, in words.
-
-    Returns:
-        An ``<svg>`` element.
-    """
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with _style({"svg.hashsalt": key}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].strip()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{key}-\1"', text)
-    text = re.sub(r'href="#', rf'href="#{key}-', text).replace("url(#", f"url(#{key}-")
-    text = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable}, {colour})")
-    named = (
-        f'<svg role="img" aria-labelledby="{key}-title {key}-description"',
-        f'<title id="{key}-title">{escape(title)}</title>'
-        f'<desc id="{key}-description">{escape(description)}</desc>',
-    )
-    text = text.replace("<svg", named[0], 1)
-    end = text.index(">") + 1
-    return text[:end] + named[1] + text[end:]
 
 
 @contextmanager

@@ -308,20 +308,38 @@ def _contract(contract: "Contract | None") -> dict[str, Any] | None:
         return None
     from pydantic import BaseModel
 
-    parts: dict[str, list[dict[str, str]]] = {"document": []}
+    whole: list[dict[str, str]] = []
+    parts = []
     for name, value, description in _fields(contract):
         if isinstance(value, BaseModel):
-            about = (type(value).__doc__ or "").strip().splitlines()[0]
+            about = (type(value).__doc__ or "").strip().partition("\n")[0]
             fields = [_field(*field) for field in _fields(value)]
-            parts[name] = [{"name": "", "value": "", "description": about}, *fields]
+            parts.append({"name": name, "about": about, "fields": fields})
         elif name != "versions":
-            parts["document"].append(_field(name, value, description))
+            whole.append(_field(name, value, description))
+    parts.append({"name": "document", "about": "What the document describes.", "fields": whole})
     return {
         "parts": parts,
-        "decision": contract.decision,
+        "rule": _rule(contract),
         "versions": contract.versions,
         "json": contract.model_dump_json(indent=2),
     }
+
+
+def _rule(contract: "Contract") -> list[str]:
+    """From the microphone to the decision, in sentences."""
+    audio, windows, decision = contract.audio, contract.windows, contract.decision
+    seconds = windows.num_samples / audio.sample_rate
+    return [
+        f"Mono waveform at {audio.sample_rate} Hz, in windows of {windows.num_samples} samples "
+        f"({seconds:.3g} s), one every {windows.hop} samples.",
+        f"Score = {windows.combine} of the windows' raw scores.",
+        f"LLR = {decision.scale:.6g} · score {'+' if decision.offset >= 0 else '−'} "
+        f"{abs(decision.offset):.6g} nats.",
+        f"Bona fide when LLR ≥ {decision.threshold:.6g}, else spoof ({decision.operating_point}).",
+        f"Posterior at a prior of {decision.prior:g}: "
+        f"{contract.posterior(decision.threshold):.3g} at the threshold.",
+    ]
 
 
 def _fields(model: "BaseModel") -> Iterable[tuple[str, Any, str]]:
@@ -335,29 +353,58 @@ def _field(name: str, value: object, description: str) -> dict[str, str]:
 
 
 def _trials(report: Report) -> dict[str, Any] | None:
-    """Error rates and plots of the held-out trials, as far as they allow any."""
-    trials = report.trials
-    if trials is None:
+    """Error rates and plots of the held-out trials, as far as the trials allow any."""
+    if report.trials is None:
         return None
-    scores, llrs, labels = (x.detach().cpu() for x in (trials.scores, trials.llrs, trials.labels))
+    parts = (report.trials.scores, report.trials.llrs, report.trials.labels)
+    scores, llrs, labels = (part.detach().cpu() for part in parts)
+    decision = report.contract.decision if report.contract is not None else None
+    threshold = decision.threshold if decision is not None else None
+    prior = decision.prior if decision is not None else 0.5
     counts = [int((labels == label).sum()) for label in (0, 1)]
-    shown: dict[str, Any] = {"spoof": counts[0], "bonafide": counts[1], "problem": ""}
-    shown |= {"rates": [], "figures": [], "separated": False, "few": min(counts) < 30}
+    shown: dict[str, Any] = {"spoof": counts[0], "bonafide": counts[1], "few": min(counts) < 30}
     try:
         check_trials(scores, labels)
         check_trials(llrs, labels)
     except ValueError as error:
-        shown["problem"] = str(error)
-    decision = report.contract.decision if report.contract is not None else None
-    threshold = decision.threshold if decision is not None else None
-    prior = decision.prior if decision is not None else 0.5
-    if not shown["problem"]:
-        rate = equal_error_rate(llrs, labels).rate
-        shown["separated"] = rate == 0
-        shown["rates"] = _rates(scores, llrs, labels, threshold)
-        shown["figures"] = [_det(llrs, labels, threshold, rate)]
-    if llrs.dim() == 1 and llrs.shape == labels.shape and bool(torch.isfinite(llrs).any()):
-        shown["figures"].append(_histogram(llrs, labels, threshold))
-    if not shown["problem"]:
-        shown["figures"].append(_reliability(scores, llrs, labels, prior))
-    return shown
+        figures = []
+        if llrs.shape == labels.shape and bool(torch.isfinite(llrs).any()):
+            figures = [plots.histogram(llrs, labels, threshold)]
+        return {**shown, "problem": str(error), "rates": [], "figures": figures}
+    figures = [
+        plots.det(llrs, labels, threshold),
+        plots.histogram(llrs, labels, threshold),
+        plots.reliability(scores, llrs, labels, prior),
+    ]
+    rates = _rates(scores, llrs, labels, threshold)
+    return {**shown, "problem": "", "rates": rates, "figures": figures}
+
+
+def _rates(
+    scores: Tensor, llrs: Tensor, labels: Tensor, threshold: float | None
+) -> list[dict[str, str]]:
+    """Error rates in words."""
+    lines = [
+        ("Equal error rate", f"{equal_error_rate(scores, labels).rate:.2%}"),
+        ("Cllr of the raw score, taken as an LLR", f"{_cllr(scores, labels):.3f} bit"),
+        ("Cllr of the calibrated LLR", f"{_cllr(llrs, labels):.3f} bit"),
+    ]
+    if threshold is not None:
+        miss, false_alarm = plots.rates_at(llrs, labels, threshold)
+        for name, rate, label in (
+            ("Bona fide rejected at the contract's threshold", miss, 1),
+            ("Spoof accepted at the contract's threshold", false_alarm, 0),
+        ):
+            count = int((labels == label).sum())
+            lines.append((name, f"{rate:.2%} ({round(rate * count)} of {count})"))
+    return [{"name": name, "value": value} for name, value in lines]
+
+
+def _cllr(llrs: Tensor, labels: Tensor) -> float:
+    """Cost of LLRs in bits: 0 is perfect, 1 is what a coin gives."""
+    llrs = llrs.double()
+    costs = [
+        torch.nn.functional.softplus(sign * llrs[labels == label]).mean()
+        for label, sign in ((1, -1.0), (0, 1.0))
+    ]
+    return float(sum(costs)) / (2 * math.log(2))

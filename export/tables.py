@@ -30,10 +30,8 @@ def parity_table(records: Sequence[Record]) -> Table:
         table.add_column(backend, justify="right")
     cells: dict[str, dict[str, list[Record]]] = {}
     for record in records:
-        name = f"{record.entry}[{record.variant}]" if record.variant else record.entry
-        cells.setdefault(f"{name}.{record.method}", {}).setdefault(record.backend, []).append(
-            record
-        )
+        row = cells.setdefault(f"{record.row}.{record.method}", {})
+        row.setdefault(record.backend, []).append(record)
     for name, row in cells.items():
         table.add_row(name, *(_cell(row.get(backend, [])) for backend in backends))
     return table
