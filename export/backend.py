@@ -50,7 +50,11 @@ class Source:
             if not hasattr(module, name):
                 raise ValueError(f"methods: {type(module).__name__} has no method {name!r}")
         self.module = module
-        self.methods = dict(methods)
+        # torch.export takes one tensor given twice for one input, and Core ML refuses strides.
+        self.methods = {
+            name: tuple(x.detach().clone(memory_format=torch.contiguous_format) for x in inputs)
+            for name, inputs in methods.items()
+        }
         self.contract = contract
         self.dynamic_batch = dynamic_batch
         self._programs: dict[str, ExportedProgram] = {}

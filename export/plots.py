@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -65,48 +65,46 @@ class Plot:
 def det(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
     """DET curve, see :func:`det_figure`."""
     rate = equal_error_rate(llrs, labels).rate
-    caption = f"Equal error rate {rate:.2%}."
+    words = f"Equal error rate {rate:.2%}."
+    caption = "Both axes are probit; the nearer to the lower left, the better."
     if rate == 0:
-        caption += " The classes are fully separated: the curve runs along the axes."
+        caption += " The classes are fully separated, so the curve runs along the zeros."
     if threshold is not None:
         miss, false_alarm = rates_at(llrs, labels, threshold)
-        caption += (
+        words += (
             f" The contract's threshold rejects {miss:.2%} of the bona fide recordings "
             f"and accepts {false_alarm:.2%} of the spoofed ones."
         )
-    title = "DET curve"
-    svg = to_svg(det_figure(llrs, labels, threshold), "det", title, caption)
-    return Plot(svg, title, caption + " Probit axes; lower left is better.")
+    figure = det_figure(llrs, labels, threshold)
+    return Plot(to_svg(figure, "det", "DET curve", words), "DET curve", caption)
 
 
 def histogram(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
     """Histogram of LLRs, see :func:`histogram_figure`."""
-    caption = "LLRs of the held-out recordings."
+    words = "Histogram of the LLRs."
     for label, name in ((1, "Bona fide"), (0, "Spoof")):
         values = llrs[(labels == label) & torch.isfinite(llrs)].double()
         if len(values):
-            caption += (
+            words += (
                 f" {name}: {float(values.min()):.2f} to {float(values.max()):.2f}, "
                 f"median {float(values.median()):.2f}."
             )
+    caption = "LLRs of the held-out recordings"
+    caption += "." if threshold is None else "; the contract accepts right of the dashed line."
     left_out = int((~torch.isfinite(llrs)).sum())
     if left_out:
         caption += f" {left_out} without a finite LLR are not drawn."
-    title = "Scores"
-    return Plot(
-        to_svg(histogram_figure(llrs, labels, threshold), "scores", title, caption), title, caption
-    )
+    figure = histogram_figure(llrs, labels, threshold)
+    return Plot(to_svg(figure, "scores", "Score histogram", words), "Scores", caption)
 
 
 def reliability(scores: Tensor, llrs: Tensor, labels: Tensor, prior: float) -> Plot:
     """Calibration before and after, see :func:`reliability_figure`."""
-    caption = (
-        f"Stated probability of bona fide against the observed share, at a prior of {prior:g}. "
-        "A calibrated score lies on the diagonal."
-    )
     title = "Calibration before and after"
+    words = "Stated probability of bona fide against the observed share, before and after."
+    caption = f"At a prior of {prior:g}; a calibrated score lies on the diagonal."
     figure = reliability_figure(scores, llrs, labels, prior)
-    return Plot(to_svg(figure, "calibration", title, caption), title, caption)
+    return Plot(to_svg(figure, "calibration", title, words), title, caption)
 
 
 def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> tuple[float, float]:
@@ -182,7 +180,7 @@ def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -
         figure, axes = _axes()
         x, y = _probit(curve.false_alarm, floors[0]), _probit(curve.miss, floors[1])
         diagonal = [_point(min(floors), 0.0), _point(ceiling, 0.0)]
-        axes.plot(diagonal, diagonal, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.plot(diagonal, diagonal, color=MUTED, linewidth=1.3, linestyle=":")
         axes.plot(x, y, color=BONAFIDE, linewidth=1.8, clip_on=True)
         axes.plot(
             [_point(rate, floors[0])],
@@ -206,7 +204,7 @@ def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -
         _rate_axis(axes, "y", floors[1], ceiling)
         axes.set_xlabel("spoof accepted")
         axes.set_ylabel("bona fide rejected")
-        axes.legend(loc="upper right")
+        _legend(axes)
     return figure
 
 
@@ -225,13 +223,14 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
     llrs, labels = llrs[finite].double(), labels[finite]
     edges = _edges(llrs)
     with _style():
+        from matplotlib.ticker import MaxNLocator
+
         figure, axes = _axes()
         for label, name, colour, hatch in (
             (0, "spoof", SPOOF, "////"),
             (1, "bona fide", BONAFIDE, None),
         ):
             counts = torch.histogram(llrs[labels == label], edges).hist
-            shared = {"label": f"{name} ({int(counts.sum())})", "edgecolor": colour, "hatch": hatch}
             axes.stairs(
                 counts.tolist(),
                 edges.tolist(),
@@ -239,7 +238,9 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
                 facecolor=colour if hatch is None else "none",
                 alpha=0.4 if hatch is None else 1.0,
                 linewidth=1.2,
-                **shared,
+                label=f"{name} ({int(counts.sum())})",
+                edgecolor=colour,
+                hatch=hatch,
             )
         if threshold is not None and abs(threshold) < float("inf"):
             axes.axvline(
@@ -251,10 +252,9 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
             )
         axes.set_xlabel("LLR in nats (higher = more bona fide)")
         axes.set_ylabel("recordings")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=0)
-        axes.margins(y=0.25)
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0))
+        _legend(axes)
     return figure
 
 
@@ -280,7 +280,7 @@ def reliability_figure(
     """
     with _style():
         figure, axes = _axes()
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", label="ideal")
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.3, linestyle=":", label="ideal")
         for values, name, colour, marker, line in (
             (scores, "raw score taken as LLR", SPOOF, "s", "--"),
             (llrs, "calibrated LLR", BONAFIDE, "o", "-"),
@@ -299,7 +299,7 @@ def reliability_figure(
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel("stated probability of bona fide")
         axes.set_ylabel("observed share of bona fide")
-        axes.legend(loc="upper left")
+        _legend(axes)
     return figure
 
 
@@ -312,7 +312,8 @@ def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
         raise MissingPackageError(
             "matplotlib is not installed: pip install 'scriptable[cli]'"
         ) from error
-    with matplotlib.rc_context({**_RC, **(more or {})}):
+    settings: Any = {**_RC, **(more or {})}
+    with matplotlib.rc_context(settings):
         yield
 
 
@@ -323,6 +324,13 @@ def _axes() -> "tuple[Figure, Axes]":
     figure = Figure(figsize=_SIZE, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def _legend(axes: "Axes") -> None:
+    """Above the axes, where it covers no data."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.02), borderaxespad=0, ncols=2, columnspacing=1.2
+    )
 
 
 def _probit(rates: Tensor, floor: float) -> list[float]:
@@ -361,9 +369,8 @@ def _reliability(llrs: Tensor, labels: Tensor, prior: float) -> tuple[list[float
     stated, order = torch.sort(torch.sigmoid(llrs.double() + log_odds))
     target = (labels[order] == 1).double()
     weight = target * prior / target.sum() + (1 - target) * (1 - prior) / (1 - target).sum()
-    points: Sequence[tuple[Tensor, Tensor, Tensor]] = list(
-        zip(*(x.tensor_split(max(2, min(10, len(stated) // 8))) for x in (stated, target, weight)))
-    )
-    points = [point for point in points if len(point[0])]
-    means = [[float((x * w).sum() / w.sum()) for x in (s, t)] for s, t, w in points]
-    return [mean[0] for mean in means], [mean[1] for mean in means]
+    bins = max(2, min(10, len(stated) // 8))  # two trials, one of each class, are the least
+    columns = [[float(x.sum()) for x in (weight * y).tensor_split(bins)] for y in (stated, target)]
+    mass = [float(x.sum()) for x in weight.tensor_split(bins)]
+    means = [[x / m for x, m in zip(column, mass, strict=True)] for column in columns]
+    return means[0], means[1]

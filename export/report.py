@@ -1,6 +1,7 @@
 """The one-page report: one HTML file that needs no network, no script and no other file."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from export import plots
 from export.backend import replacing
 from export.errors import MissingPackageError
 from export.parity import Record, Status
@@ -111,6 +113,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"size": _size, "breakable": _breakable}
     failures = _reasons(report.records, ("fail",))
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -119,7 +122,6 @@ def render(report: Report) -> str:
         failures=failures,
         waivers=_reasons(report.records, ("waived",)),
         unproven=_by_backend(report.records, ("not_run", "skipped")),
-        artefacts=_artefacts(report),
         trials=_trials(report),
         contract=_contract(report.contract),
     )
@@ -129,14 +131,15 @@ def _verdict(records: Sequence[Record]) -> dict[str, Any]:
     """The headline, in words and in numbers."""
     counts = {status: sum(r.status == status for r in records) for status in _WORST_FIRST}
     total, passed, failed = len(records), counts["pass"], counts["fail"]
+    gaps = [f"{counts[s]} {_WORD[s]}" for s in ("waived", "skipped", "not_run") if counts[s]]
     if failed:
-        kind, word = "fail", "Not equal to eager"
-    elif passed and passed == total:
-        kind, word = "pass", "Equal to eager"
+        kind, word = "fail", f"{failed} fail: not every artefact equals eager PyTorch."
+    elif passed and not gaps:
+        kind, word = "pass", "Every artefact equals eager PyTorch within its tolerance."
     elif passed:
-        kind, word = "gaps", "Equal to eager wherever it ran, with gaps"
+        kind, word = "gaps", f"None fails. Not proven: {', '.join(gaps)}."
     else:
-        kind, word = "gaps", "Nothing was compared"
+        kind, word = "gaps", "Nothing was compared."
     tiles = [
         {"status": s, "sign": _SIGN[s], "word": _WORD[s], "count": counts[s]}
         for s in ("pass", "fail", "waived", "skipped", "not_run")
@@ -190,6 +193,7 @@ def _cell(records: list[Record], anchor: str) -> Cell | None:
         shade = next((name for bound, name in _PASS_SHADES if ratio <= bound), "pass-4")
     elif status == "fail":
         ratio = _ratio(worst) if worst is not None else math.inf
+        numbers = numbers or "no result"
         shade = "fail-1" if 1 < ratio <= 10 else "fail-2"
     hint = "; ".join(_content(record) for record in records)
     return Cell(status, shade, _SIGN[status], _WORD[status], numbers, hint, anchor)
@@ -262,39 +266,15 @@ def _by_backend(records: Sequence[Record], statuses: tuple[Status, ...]) -> list
     ]
 
 
-def _artefacts(report: Report) -> list[dict[str, str]]:
-    """Files with size, latency and the latency's ratio to eager."""
-    if not report.artefacts:
-        return []
-    lines = []
-    if report.eager_ms is not None:
-        latency = f"{report.eager_ms:.3g} ms"
-        lines.append(_line("eager", "PyTorch, no file", "", latency, "1×", ""))
-    for artefact in report.artefacts:
-        latency = ratio = ""
-        if artefact.latency_ms is not None:
-            latency = f"{artefact.latency_ms:.3g} ms"
-            if report.eager_ms:
-                ratio = f"{artefact.latency_ms / report.eager_ms:.2f}×"
-        size = _size(artefact.bytes)
-        lines.append(_line(artefact.backend, artefact.name, size, latency, ratio, artefact.note))
-    return lines
+def _breakable(name: str) -> str:
+    """A name that may be broken after its punctuation, without changing what is copied."""
+    from markupsafe import Markup, escape
 
-
-def _line(
-    backend: str, name: str, size: str, latency: str, ratio: str, note: str
-) -> dict[str, str]:
-    return {
-        "backend": backend,
-        "name": name,
-        "size": size or "—",
-        "latency": latency or "—",
-        "ratio": ratio or "—",
-        "note": note,
-    }
+    return Markup(re.sub(r"([_.\[\]])", r"\1<wbr>", str(escape(name))))
 
 
 def _size(count: int) -> str:
+    """Decimal units, three figures."""
     if count < 1000:
         return f"{count} B"
     if count < 999_500:

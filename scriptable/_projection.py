@@ -67,7 +67,8 @@ class CosineProjection(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """Embeddings ``[B, D]`` → cosines ``[B, C]`` in [−1, 1]."""
         directions = unit(at_least_float32(embeddings), 1)
-        return at_least_float32(directions @ unit(self.weight, 0)).clamp(-1.0, 1.0)
+        centres = unit(at_least_float32(self.weight), 0)
+        return at_least_float32(directions @ centres).clamp(-1.0, 1.0)
 
 
 def bonafide_minus_spoof(values: Tensor, bonafide_label: int) -> Tensor:

@@ -44,7 +44,7 @@ def truncate(
         Both tensors with ``min(T1, T2)`` frames.
 
     Raises:
-        ValueError: if the lengths differ by more than ``allowed_len_diff``.
+        ValueError: if the lengths differ by more than ``allowed_len_diff``, or one has no dimension 1.
 
     Reference:
         ``speechbrain.nnet.losses.truncate``.
@@ -54,6 +54,10 @@ def truncate(
         >>> predictions.shape, targets.shape
         (torch.Size([2, 8, 3]), torch.Size([2, 8]))
     """
+    if predictions.dim() < 2:
+        raise ValueError(f"predictions: expected shape [B, T, *], got {list(predictions.shape)}")
+    if targets.dim() < 2:
+        raise ValueError(f"targets: expected shape [B, T, *], got {list(targets.shape)}")
     if predictions.shape[1] == targets.shape[1]:
         return predictions, targets
     frames = min(predictions.shape[1], targets.shape[1])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._checks import check_shape
+from scriptable._numeric import at_least_float32
 from scriptable._reduction import (
     check_reduction,
     expand_mask,
@@ -18,7 +19,8 @@ from scriptable._reduction import (
 def _difference(predictions: Tensor, targets: Tensor, mask: Optional[Tensor]) -> Tensor:
     """Predictions − targets, 0 in the padding, before anything squares a NaN that lies there."""
     check_shape("targets", targets, list(predictions.shape))
-    difference = predictions - targets
+    # Half precision is widened first: its squares overflow above 255.
+    difference = at_least_float32(predictions) - at_least_float32(targets)
     if mask is None:
         return difference
     zero = torch.zeros((), dtype=difference.dtype, device=difference.device)

@@ -102,6 +102,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"(open|read)_text is deprecated", DeprecationWarning)
             warnings.filterwarnings(
                 "ignore", category=FutureWarning, module=r"(torch|executorch)\b"
             )

@@ -1,13 +1,8 @@
 """Core ML: an ML Program in float32, run by Core ML on macOS and by our evaluator elsewhere."""
 
-import contextlib
-import functools
 import json
-import logging
 import platform
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ from torch.export.graph_signature import OutputKind, TensorArgument
 
 from export.backend import Artefact, Backend, Inputs, Source
 from export.backends._coreml_ops import table
+from export.backends._coremltools import quiet_coremltools
 from export.errors import ArtefactError
 from export.mil import Function, read_functions
 
@@ -27,37 +23,6 @@ RESULTS_KEY = "results"
 """User metadata: per method the dtype and rank of each result, which Core ML itself drops."""
 
 SINGLE = "main"
-QUIET_LOGGERS = ("coremltools", "torch.utils._pytree")
-KNOWN_WARNINGS = (
-    r"(read|open)_text is deprecated",
-    r"Function _TORCH_OPS_REGISTRY\.__contains__ is deprecated",
-    "Implicitly cleaning up <TemporaryDirectory",
-)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[Any]:
-    """Import coremltools and keep its progress bars, log lines and known warnings away."""
-    import tqdm  # type: ignore[import-untyped]
-
-    loggers = [logging.getLogger(name) for name in QUIET_LOGGERS]
-    levels = [logger.level for logger in loggers]
-    with_bars = tqdm.tqdm.__init__
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    # coremltools has no switch for its bars, and redirecting stderr would hide other threads'.
-    setattr(tqdm.tqdm, "__init__", functools.partialmethod(with_bars, disable=True))  # noqa: B010
-    try:
-        with warnings.catch_warnings():
-            for message in KNOWN_WARNINGS:
-                warnings.filterwarnings("ignore", message)
-            import coremltools
-
-            yield coremltools
-    finally:
-        setattr(tqdm.tqdm, "__init__", with_bars)  # noqa: B010
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _copy(graph: torch.fx.Graph, node: torch.fx.Node) -> torch.fx.Node:
@@ -109,13 +74,14 @@ class CoreML(Backend):
     name = "coreml"
     suffix = ".mlpackage"
     tolerance = 1e-3
+    measurable = platform.system() == "Darwin"
     package = "coremltools"
     extra = "coreml"
 
     def save(self, source: Source, path: Path) -> None:
         """Convert every method from its exported program; weights are shared."""
         results = {}
-        with _quiet() as ct, tempfile.TemporaryDirectory() as folder:
+        with quiet_coremltools() as ct, tempfile.TemporaryDirectory() as folder:
             several = len(source.methods) > 1
             target = ct.target.iOS18 if several else ct.target.iOS17
             parts = {}
@@ -136,7 +102,7 @@ class CoreML(Backend):
 
     def load(self, path: Path) -> Artefact:
         """Read a package; the runtime differs by host, the checks on the file do not."""
-        with _quiet() as ct:
+        with quiet_coremltools() as ct:
             try:
                 model = ct.models.MLModel(str(path), skip_model_load=True)
                 spec = model.get_spec()
@@ -221,7 +187,7 @@ class CoreMLArtefact(Artefact):
 
     def _predict(self, method: str, function: Function, inputs: list[Tensor]) -> list[Tensor]:
         """Run by Core ML itself."""
-        with _quiet() as ct:
+        with quiet_coremltools() as ct:
             if method not in self.models:
                 self.models[method] = ct.models.MLModel(
                     str(self.path),

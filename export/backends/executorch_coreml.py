@@ -1,8 +1,11 @@
 """ExecuTorch with the Core ML delegate, for Apple devices: lowered, not run here."""
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
+from export.backend import Source
+from export.backends._coremltools import quiet_coremltools
 from export.backends._executorch import ExecuTorchBackend
 
 
@@ -20,6 +23,11 @@ class ExecuTorchCoreML(ExecuTorchBackend):
         if importlib.util.find_spec("coremltools") is None:
             return "coremltools is not installed: pip install 'scriptable[coreml]'"
         return super().unavailable()
+
+    def save(self, source: Source, path: Path) -> None:
+        """Lower and write, without the progress bars of coremltools."""
+        with quiet_coremltools():
+            super().save(source, path)
 
     def partitioners(self) -> list[Any]:
         """Core ML's, in float32."""

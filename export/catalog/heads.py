@@ -17,6 +17,7 @@ def _head(
     variant: str = "",
     classes: int = 2,
     also: tuple[str, ...] = (),
+    detached: str = "",
 ) -> Row:
     return Row(
         entry=entry,
@@ -30,8 +31,12 @@ def _head(
             "score": lambda g: (draw.normal(g, _BATCH, _DIM),),
         },
         also=also,
+        detached=detached,
         on_device=not variant,
     )
+
+
+_FOCAL = "the focal weight takes no gradient"
 
 
 ROWS = [
@@ -43,12 +48,19 @@ ROWS = [
         classes=3,
     ),
     _head("AMSoftmax", lambda: scriptable.AMSoftmax(_DIM, bonafide_label=0), "bona fide is 0"),
-    _head("ASoftmax", lambda: scriptable.ASoftmax(_DIM), also=("a_softmax_loss",)),
+    _head(
+        "ASoftmax",
+        lambda: scriptable.ASoftmax(_DIM),
+        also=("a_softmax_loss",),
+        detached=_FOCAL,
+    ),
+    _head("ASoftmax", lambda: scriptable.ASoftmax(_DIM, gamma=0.0), "no focal weight"),
     _head(
         "ASoftmax",
         lambda: scriptable.ASoftmax(_DIM, 3, m=3, lambda_max=10.0, gamma=2.0),
         "3 classes, m=3",
         classes=3,
+        detached=_FOCAL,
     ),
     _head("OCSoftmax", lambda: scriptable.OCSoftmax(_DIM), also=("oc_softmax_loss",)),
     _head("OCSoftmax", lambda: scriptable.OCSoftmax(_DIM, bonafide_label=0), "bona fide is 0"),

@@ -49,6 +49,8 @@ class Row:
     padding: Padding | None = None
     differentiable: tuple[int, ...] = (0,)
     """Inputs of ``forward`` that take a gradient; empty where the result has none."""
+    detached: str = ""
+    """Why the gradient is, on purpose, not the derivative of the value; empty where it is."""
     on_device: bool = False
     """A score that ships; such rows are lowered for delegates that cannot run here, too."""
     waivers: Mapping[str, Waiver] = field(default_factory=dict)

@@ -1,0 +1,112 @@
+"""The heads and losses of the peers, as oracles: thin constructors, imported on use."""
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+DEEPFENSE = "deepfense.models.losses."
+
+
+def peer(module_name: str) -> ModuleType:
+    """A peer's module; without the peer the test is skipped with the command that brings it."""
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        package = module_name.partition(".")[0]
+        pytest.skip(f"peer {package} is not installed ({error}): make peers")
+
+
+def deepfense_am_softmax(
+    embedding_dim: int,
+    n_classes: int = 2,
+    class_weights: Sequence[float] | None = None,
+    bonafide_label: int = 1,
+    m: float = 0.3,
+    s: float = 30.0,
+) -> nn.Module:
+    config = {
+        "embedding_dim": embedding_dim,
+        "n_classes": n_classes,
+        "m": m,
+        "s": s,
+        "class_weights": class_weights,
+        "bonafide_label": bonafide_label,
+    }
+    return peer(DEEPFENSE + "am_softmax").AMSoftmaxLoss(config)
+
+
+def deepfense_a_softmax(
+    embedding_dim: int, n_classes: int = 2, m: int = 4, bonafide_label: int = 1, **others: Any
+) -> nn.Module:
+    config = {
+        "embedding_dim": embedding_dim,
+        "n_classes": n_classes,
+        "m": m,
+        "bonafide_label": bonafide_label,
+        **others,
+    }
+    return peer(DEEPFENSE + "a_softmax").ASoftmaxLoss(config)
+
+
+def deepfense_oc_softmax(
+    embedding_dim: int,
+    m_real: float = 0.5,
+    m_fake: float = 0.2,
+    alpha: float = 20.0,
+    bonafide_label: int = 1,
+) -> nn.Module:
+    """The configuration that its code reads; the documented one raises KeyError."""
+    config = {
+        "embedding_dim": embedding_dim,
+        "w_posi": m_real,
+        "w_nega": m_fake,
+        "alpha": alpha,
+        "bonafide_label": bonafide_label,
+    }
+    return peer(DEEPFENSE + "oc_softmax").OCSoftmaxLoss(config)
+
+
+def deepfense_cross_entropy(
+    embedding_dim: int,
+    n_classes: int = 2,
+    class_weights: Sequence[float] | None = None,
+    bonafide_label: int = 1,
+) -> nn.Module:
+    config = {
+        "embedding_dim": embedding_dim,
+        "n_classes": n_classes,
+        "class_weights": class_weights,
+        "bonafide_label": bonafide_label,
+    }
+    return peer(DEEPFENSE + "cross_entropy").CrossEntropy(config)
+
+
+def espnet_binary_loss(weight: float = 1.0) -> nn.Module:
+    return peer("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=weight)
+
+
+def speechbrain_losses() -> ModuleType:
+    return peer("speechbrain.nnet.losses")
+
+
+def deviation(ours: Tensor, reference: Tensor) -> float:
+    """Largest |ours − reference| over max(1, |reference|), element by element; NaN is infinite."""
+    reference = reference.to(torch.float64)
+    error = (ours.to(torch.float64) - reference).abs() / reference.abs().clamp(min=1.0)
+    return float(torch.nan_to_num(error, nan=torch.inf).max())
+
+
+def loss_and_gradients(
+    module: nn.Module, embeddings: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Loss, gradient by the embeddings, gradients by the parameters in the order of their names."""
+    embeddings = embeddings.detach().clone().requires_grad_()
+    parameters = [value for _, value in sorted(module.named_parameters())]
+    loss = module(embeddings, labels)
+    first, *rest = torch.autograd.grad(loss, [embeddings, *parameters])
+    return loss.detach(), first, list(rest)
