@@ -19,7 +19,8 @@ try:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 except ImportError as error:
-    sys.exit(f"error: {error.name} is not installed: pip install 'scriptable[cli]'")
+    print(f"error: {error.name} is not installed: pip install 'scriptable[cli]'", file=sys.stderr)
+    sys.exit(2)
 
 app = typer.Typer(
     help="Export speech scorers to mobile runtimes and prove each file equal to the trained model.",
@@ -182,7 +183,7 @@ def main() -> None:
     """Run the command line; bad input ends in one line on stderr and exit code 2."""
     try:
         app()
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 

@@ -126,7 +126,10 @@ def make_contract(
     pipeline: ScorePipeline, settings: Settings, scores: Tensor, labels: Tensor
 ) -> Contract:
     """Calibrate on the held-out part and put the threshold at its equal error rate."""
-    calibration = fit_affine_calibration(scores, labels, _PRIOR)
+    try:
+        calibration = fit_affine_calibration(scores, labels, _PRIOR)
+    except ValueError as error:
+        raise InputError(f"held-out {error}; train on other recordings or more epochs") from error
     if calibration.scale <= 0:
         raise InputError(
             "held-out scores: bona fide does not score higher than spoof; "

@@ -1,6 +1,7 @@
 """Plots of held-out trials, as matplotlib figures and as SVG that follows the page's theme."""
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ def histogram(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
                 f"median {float(values.median()):.2f}."
             )
     caption = "LLRs of the held-out recordings"
-    caption += "." if threshold is None else "; the contract accepts right of the dashed line."
+    drawn = threshold is not None and math.isfinite(threshold)
+    caption += "; the contract accepts right of the dashed line." if drawn else "."
     left_out = int((~torch.isfinite(llrs)).sum())
     if left_out:
         caption += f" {left_out} without a finite LLR are not drawn."
@@ -242,7 +244,7 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
                 edgecolor=colour,
                 hatch=hatch,
             )
-        if threshold is not None and abs(threshold) < float("inf"):
+        if threshold is not None and math.isfinite(threshold):
             axes.axvline(
                 threshold,
                 color=MARK,
@@ -312,8 +314,10 @@ def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
         raise MissingPackageError(
             "matplotlib is not installed: pip install 'scriptable[cli]'"
         ) from error
-    settings: Any = {**_RC, **(more or {})}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
+        settings: Any = {**_RC, **(more or {})}
+        matplotlib.rcParams.update(settings)
         yield
 
 
@@ -343,10 +347,13 @@ def _point(rate: float, floor: float) -> float:
 
 def _rate_axis(axes: "Axes", which: str, floor: float, ceiling: float) -> None:
     """Percent ticks on a probit axis whose lowest place stands for 0."""
-    rates = [rate for rate in _RATES if 1.6 * floor < rate <= min(ceiling, 1 - floor)]
-    places = [_point(floor, 0.0), *(_point(rate, 0.0) for rate in rates)]
-    names = ["0", *(f"{100 * rate:g}%" for rate in rates)]
-    low, high = places[0], _point(min(ceiling, 1 - floor), 0.0)
+    low, high = _point(floor, 0.0), _point(min(ceiling, 1 - floor), 0.0)
+    places, names = [low], ["0"]
+    for rate in _RATES:
+        place = _point(rate, 0.0)
+        if place - places[-1] > 0.09 * (high - low) and place <= high:
+            places.append(place)
+            names.append(f"{100 * rate:g}%")
     margin = 0.04 * (high - low)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_ticks(places, names)
@@ -356,6 +363,8 @@ def _rate_axis(axes: "Axes", which: str, floor: float, ceiling: float) -> None:
 
 def _edges(values: Tensor) -> Tensor:
     """Bin edges that hold all values; one wide bin when they are all alike."""
+    if not len(values):
+        return torch.linspace(-1, 1, 9, dtype=torch.float64)
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5

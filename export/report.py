@@ -193,7 +193,7 @@ def _cell(records: list[Record], anchor: str) -> Cell | None:
         shade = next((name for bound, name in _PASS_SHADES if ratio <= bound), "pass-4")
     elif status == "fail":
         ratio = _ratio(worst) if worst is not None else math.inf
-        numbers = numbers or "no result"
+        numbers = numbers or "no number"
         shade = "fail-1" if 1 < ratio <= 10 else "fail-2"
     hint = "; ".join(_content(record) for record in records)
     return Cell(status, shade, _SIGN[status], _WORD[status], numbers, hint, anchor)

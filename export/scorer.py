@@ -1,5 +1,6 @@
 """Score audio files with a saved artefact and nothing else: window, run, average, decide."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,33 @@ class ScoredFile:
 class Scorer:
     """An artefact with its contract."""
 
-    def __init__(self, artefact: Artefact, contract: Contract, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        artefact: Artefact,
+        contract: Contract,
+        notes: tuple[str, ...] = (),
+        name: str = "artefact",
+    ) -> None:
         self.artefact = artefact
         self.contract = contract
         self.notes = notes
+        self.name = name
 
     def score_waveform(self, waveform: Tensor) -> float:
         """Raw score of one recording ``[L]`` at the contract's sample rate."""
         windows = self.contract.windows
         cut = cut_windows(waveform, windows.num_samples, windows.hop)
-        scores = [self.artefact.run("forward", (window.unsqueeze(0),))[0] for window in cut]
-        return average_windows(torch.cat([score.reshape(1) for score in scores]))
+        try:
+            scores = [self.artefact.run("forward", (window.unsqueeze(0),))[0] for window in cut]
+            score = average_windows(torch.cat([score.reshape(1) for score in scores]))
+        except Exception as error:  # whatever a runtime raises on a program that is none of ours
+            line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ArtefactError(
+                f"{self.name}: fails on a window of {windows.num_samples} samples ({line})"
+            ) from error
+        if not math.isfinite(score):
+            raise ArtefactError(f"{self.name}: gives a score that is not finite")
+        return score
 
     def score_file(self, path: Path) -> tuple[ScoredFile, tuple[str, ...]]:
         """Score one file; also returns remarks such as ``resampled from 44100 Hz``."""
@@ -74,11 +91,12 @@ def load_scorer(path: Path) -> Scorer:
     weights = artefact.weights()
     if weights is None:
         note = f"{backend.name}: weights not verified, the format keeps no named tensors"
-        return Scorer(artefact, contract, (note,))
+        return Scorer(artefact, contract, (note,), str(path))
     found = contracts.weights_sha256(weights)
     if found != contract.weights_sha256:
         raise ArtefactError(
             f"{path}: its weights are not the ones of its contract "
             f"(sha256 {found[:12]}..., contract {contract.weights_sha256[:12]}...)"
         )
-    return Scorer(artefact, contract, (f"{backend.name}: weights verified by sha256",))
+    note = f"{backend.name}: weights verified by sha256"
+    return Scorer(artefact, contract, (note,), str(path))

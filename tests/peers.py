@@ -110,3 +110,20 @@ def loss_and_gradients(
     loss = module(embeddings, labels)
     first, *rest = torch.autograd.grad(loss, [embeddings, *parameters])
     return loss.detach(), first, list(rest)
+
+
+def with_centres(theirs: nn.Module, centres: Tensor) -> nn.Module:
+    """A peer's head whose centres are the columns of ``centres``."""
+    with torch.no_grad():
+        theirs.mapper.weight.copy_(centres)
+    return theirs
+
+
+def adopt(ours: nn.Module, theirs: nn.Module) -> nn.Module:
+    """Our head with the peer's checkpoint, loaded strictly."""
+    ours.load_state_dict(theirs.state_dict())
+    return ours
+
+
+def numbers(tensor: Tensor) -> list[float]:
+    return tensor.detach().reshape(-1).tolist()

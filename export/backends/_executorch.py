@@ -23,6 +23,7 @@ class ExecuTorchArtefact(Artefact):
 
     def __init__(self, path: Path) -> None:
         with quiet():
+            from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime, Verification
 
         content = path.read_bytes() if path.is_file() else b""
@@ -37,6 +38,8 @@ class ExecuTorchArtefact(Artefact):
             return program, {name: program.load_method(name) for name in program.method_names}
 
         with native_notices_hidden():
+            # Starts the threads, and with them the look at the processor, here and not in a run.
+            portable_lib._threadpool_get_thread_count()
             self._program, self._methods = read(path, load)
 
     def run(self, method: str, inputs: Inputs) -> Inputs:

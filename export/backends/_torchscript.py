@@ -32,7 +32,7 @@ class TorchScriptArtefact(Artefact):
         with quiet():
             self._module = read(path, lambda: torch.jit.load(str(path), _extra_files=extra))
         text = extra[CONTRACT_FILE]
-        self._contract = text.decode() if isinstance(text, bytes) else text
+        self._contract = read(path, lambda: text.decode() if isinstance(text, bytes) else text)
         self._prefix = prefix
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
@@ -54,6 +54,6 @@ def read(path: Path, loader: Callable[[], T]) -> T:
     """Load a torch archive, turning torch's many errors into one line."""
     try:
         return loader()
-    except (RuntimeError, ValueError, OSError, KeyError, EOFError) as error:
+    except Exception as error:  # whatever a damaged archive makes the reader raise
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArtefactError(f"{path}: damaged, or not the kind its name says ({line})") from error

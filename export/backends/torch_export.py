@@ -19,7 +19,9 @@ class ExportedArtefact(Artefact):
     def __init__(self, path: Path) -> None:
         archive = read(path, lambda: load_pt2(str(path)))
         self._programs = archive.exported_programs
-        self._modules = {name: program.module() for name, program in self._programs.items()}
+        self._modules = read(
+            path, lambda: {name: program.module() for name, program in self._programs.items()}
+        )
         self._contract = archive.extra_files.get(CONTRACT_FILE, "")
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
