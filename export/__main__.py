@@ -153,11 +153,11 @@ def score(
         results.append(result)
         for note in notes:
             err.print(f"note: {path}: {note}", highlight=False, markup=False, soft_wrap=True)
+    for note in scorer.notes:
+        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     if as_json:
         print(json.dumps([result.as_dict() for result in results], indent=1, allow_nan=False))
         return
-    for note in scorer.notes:
-        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     table = Table(header_style="bold")
     for name in ("file", "score", "LLR", "posterior", "decision"):
         table.add_column(name, justify="left" if name in ("file", "decision") else "right")

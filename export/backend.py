@@ -163,10 +163,12 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        yield folder / path.name
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(folder / path.name, path)
+        made = folder / path.name
+        yield made
+        if path.is_dir() or (made.is_dir() and path.exists()):
+            # Only a file takes a file's place: what is there goes away with the folder.
+            os.replace(path, folder / f"{path.name}.old")
+        os.replace(made, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -13,12 +13,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+import scriptable
 from export.errors import ArtefactError
-from scriptable import posterior
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Audio(_Part):
@@ -53,9 +53,11 @@ class Windows(_Part):
 class Decision(_Part):
     """From the raw score to a decision: accept when scale·score + offset ≥ threshold."""
 
-    polarity: Literal["higher_is_bonafide"] = "higher_is_bonafide"
+    polarity: Literal["higher_is_bonafide"] = Field(
+        default="higher_is_bonafide", description="of the raw score"
+    )
     scale: float = Field(description="llr = scale·score + offset, in nats")
-    offset: float
+    offset: float = Field(description="in nats")
     prior: float = Field(gt=0, lt=1, description="probability of bona fide, for the posterior")
     threshold: float = Field(description="on the LLR; bona fide at or above it")
     operating_point: str = Field(description="what the threshold was chosen at, and on what")
@@ -64,14 +66,16 @@ class Decision(_Part):
 class Contract(_Part):
     """The whole document."""
 
-    schema_version: Literal[1] = 1
-    task: Literal["spoofing"] = "spoofing"
+    schema_version: Literal[1] = Field(default=1, description="of this document")
+    task: Literal["spoofing"] = Field(default="spoofing", description="what is decided")
     model: str = Field(description="front end, encoder and head, for people")
     audio: Audio
     windows: Windows
     decision: Decision
-    versions: dict[str, str]
-    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    versions: dict[str, str] = Field(description="of the packages that made the artefact")
+    weights_sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="over the named tensors, see weights_sha256()"
+    )
 
     def llr(self, score: float) -> float:
         """Raw score → log-likelihood ratio in nats."""
@@ -83,7 +87,7 @@ class Contract(_Part):
 
     def posterior(self, llr: float) -> float:
         """LLR → probability of bona fide at the contract's prior."""
-        return posterior(llr, self.decision.prior)
+        return scriptable.posterior(llr, self.decision.prior)
 
 
 def parse(text: str, name: str) -> Contract:
@@ -118,8 +122,8 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that shape an artefact."""
-    found = {}
-    for package in ("scriptable", "torch", "torchaudio", "executorch", "coremltools"):
+    found = {"scriptable": scriptable.__version__}
+    for package in ("torch", "torchaudio", "executorch", "coremltools"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

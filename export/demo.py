@@ -39,6 +39,10 @@ from scriptable import ScorePipeline, cut_windows, equal_error_rate, fit_affine_
 STEM = "spoof_scorer"
 _HELD_OUT = 0.3
 _PRIOR = 0.5
+_SAME_PART = (
+    "calibration and threshold were chosen on the held-out recordings that the figures are from: "
+    "on new recordings expect worse"
+)
 _LADDER_TRIALS = 40
 
 
@@ -77,6 +81,8 @@ class Result:
 
 def run(options: Options, progress: Progress) -> Result:
     """Train, export, prove and report."""
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out}: is no folder; give another --out")
     corpus = read_corpus(options, progress)
     split = split_by_speaker(corpus.utterances, _HELD_OUT, options.settings.seed)
     pipeline = train(options.settings, split.train, progress)
@@ -98,7 +104,7 @@ def run(options: Options, progress: Progress) -> Result:
         equal_error_rate=equal_error_rate(scores, labels).rate,
         held_out=len(split.held_out),
         files=[*paths.values(), *files.values()],
-        notes=(*corpus.notes, *split.notes),
+        notes=(*corpus.notes, *split.notes, _SAME_PART),
     )
     _write_report(result, contract, scores, labels, files["report.html"])
     return result

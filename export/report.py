@@ -183,7 +183,7 @@ def _cell(records: list[Record], anchor: str) -> Cell | None:
     if not records:
         return None
     status = min((record.status for record in records), key=_WORST_FIRST.index)
-    measured = [r for r in records if r.max_abs_error is not None and r.tolerance is not None]
+    measured = [r for r in records if r.status == status and r.max_abs_error is not None]
     worst = max(measured, key=_ratio, default=None)
     numbers, shade = "", status.replace("_", "-")
     if worst is not None:
@@ -342,7 +342,7 @@ def _trials(report: Report) -> dict[str, Any] | None:
     threshold = decision.threshold if decision is not None else None
     prior = decision.prior if decision is not None else 0.5
     counts = [int((labels == label).sum()) for label in (0, 1)]
-    shown: dict[str, Any] = {"spoof": counts[0], "bonafide": counts[1], "few": min(counts) < 30}
+    shown: dict[str, Any] = {"spoof": counts[0], "bonafide": counts[1], "few": min(counts) < 100}
     try:
         check_trials(scores, labels)
         check_trials(llrs, labels)

@@ -229,7 +229,6 @@ def test_the_class_weights_of_a_checkpoint_are_adopted(head) -> None:
 
 
 # Differences from the peers: each test shows both numbers
-
 EMBEDDING, SPOOF, BONAFIDE = torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torch.tensor([1])
 
 

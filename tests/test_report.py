@@ -165,6 +165,14 @@ def test_a_cell_shows_its_worst_content_in_words_and_numbers() -> None:
         assert reason in page.words()
 
 
+def test_a_failing_cell_does_not_show_the_numbers_of_a_passing_content() -> None:
+    records = [_record(), _record("lite", "fail", None, content="other", reason="crashed")]
+    html = render(Report("T", records, {}))
+    assert "<small>no number</small>" in html
+    assert "1e-7 /" not in html
+    assert "example: pass, error 1e-7; other: fail" in html
+
+
 @pytest.mark.parametrize(
     ("error", "tolerance", "shade"),
     [

@@ -1,12 +1,13 @@
 """What the ExecuTorch backends share: lowering, and the runtime that loads the file again."""
 
+import io
 import logging
 import os
 import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ class ExecuTorchArtefact(Artefact):
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
         """Run one method; results are copied out of the runtime's memory."""
-        results = self._methods[method].execute(list(inputs))
+        # What the runtime logs about a failure is no line of ours: it raises as well.
+        with redirect_stderr(io.StringIO()):
+            results = self._methods[method].execute(list(inputs))
         return tuple(result.clone() for result in flatten(results))
 
     def contract(self) -> str:
@@ -86,13 +89,16 @@ class ExecuTorchBackend(Backend):
 
 @contextmanager
 def native_notices_hidden() -> Iterator[None]:
-    """Keep what native code writes to stderr (processor detection) away; errors are raised too."""
+    """Keep what native code writes to stderr (processor detection) away; errors are raised too.
+
+    The runtime writes its log to ``sys.stderr``, other libraries write to the descriptor.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nowhere:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
             os.dup2(nowhere.fileno(), 2)
-        yield
+            yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
