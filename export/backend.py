@@ -114,8 +114,8 @@ class Backend(ABC):
     runnable: ClassVar[bool] = True
     """False where the file can be written on this host and not be run."""
     not_run_reason: ClassVar[str] = ""
-    measurable: bool = True
-    """False where running the file here says nothing about the speed of its real runtime."""
+    unmeasured: str = ""
+    """Why timing the file here would say nothing about its real runtime; empty where it does."""
 
     def unavailable(self) -> str:
         """Empty when the backend can be used here, else what to install."""

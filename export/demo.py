@@ -141,7 +141,7 @@ def make_contract(
             "held-out scores: bona fide does not score higher than spoof; "
             "train on more recordings or for more epochs"
         )
-    error = equal_error_rate(calibration.scale * scores + calibration.offset, labels)
+    operating_point = equal_error_rate(calibration.scale * scores + calibration.offset, labels)
     return Contract(
         model=f"{type(pipeline.frontend).__name__} + {type(pipeline.encoder).__name__} + "
         f"{type(pipeline.head).__name__}",
@@ -151,7 +151,7 @@ def make_contract(
             scale=calibration.scale,
             offset=calibration.offset,
             prior=_PRIOR,
-            threshold=error.threshold,
+            threshold=operating_point.threshold,
             operating_point=f"equal error rate on {len(scores)} held-out recordings",
         ),
         versions=contracts.versions(),
@@ -262,7 +262,7 @@ def _latencies(
     calls: dict[str, Callable[[], object]] = {"eager": partial(_eager, pipeline, inputs)}
     for name, path in paths.items():
         backend = backends()[name]
-        if backend.runnable and backend.measurable and path.exists():
+        if backend.runnable and not backend.unmeasured and path.exists():
             calls[name] = partial(backend.load(path).run, "forward", inputs)
     return medians(calls)
 
@@ -274,7 +274,7 @@ def _eager(pipeline: ScorePipeline, inputs: Inputs) -> Tensor:
 
 def _summary(backend: Backend, path: Path, latency_ms: float | None) -> ArtefactSummary:
     size = parity.artefact_bytes(path) if path.exists() else 0
-    note = "" if latency_ms is not None else backend.not_run_reason or "not measured here"
+    note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured
     return ArtefactSummary(path.name, backend.name, size, latency_ms, note)
 
 
