@@ -44,7 +44,7 @@ def truncate(
         Both tensors with ``min(T1, T2)`` frames.
 
     Raises:
-        ValueError: if the lengths differ by more than ``allowed_len_diff``, or one has no dimension 1.
+        ValueError: if the lengths differ by more than ``allowed_len_diff``, or a shape has none.
 
     Reference:
         ``speechbrain.nnet.losses.truncate``.

@@ -290,3 +290,16 @@ def test_a_softmax_equals_the_arc_cosine_form(m, annealing) -> None:
             cosine, norm, labels, torch.tensor(annealing).double(), m=m, gamma=gamma
         )
         torch.testing.assert_close(actual, expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("m", range(1, 7))
+def test_the_slope_of_a_softmax_does_not_turn_at_the_ends(m) -> None:
+    for end in (1.0, -1.0):
+        slopes = []
+        for cosine in (end, end * (1 - 1e-9)):
+            target = torch.tensor([[cosine, 0.1]], dtype=torch.float64, requires_grad=True)
+            norm, still = torch.ones(1, 1).double(), torch.tensor(0.0).double()
+            loss = a_softmax_loss(target, norm, torch.tensor([0]), still, m=m, gamma=0.0)
+            slopes.append(torch.autograd.grad(loss.sum(), target)[0])
+        assert float(slopes[0][0, 0]) < 0
+        torch.testing.assert_close(slopes[0], slopes[1], atol=1e-5, rtol=1e-5)
