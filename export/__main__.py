@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, NoReturn, Optional
 
 from export.errors import InputError
 
@@ -18,6 +18,7 @@ try:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
+    from rich.text import Text
 except ImportError as error:
     print(f"error: {error.name} is not installed: pip install 'scriptable[cli]'", file=sys.stderr)
     sys.exit(2)
@@ -91,7 +92,7 @@ def demo(
     for renderable in demo_summary(result):
         out.print(renderable)
     for line in failures(result.records):
-        err.print(f"[red]{line}[/]", highlight=False)
+        err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if result.passed else 1)
 
 
@@ -119,7 +120,7 @@ def parity(
     rows, backends = find(entry), select(backend)
     files = speech_files()
     if not files:
-        err.print(f"note: {HINT}", highlight=False)
+        err.print(f"note: {HINT}", highlight=False, soft_wrap=True)
     speech = read_waveform(files[0], 16000).waveform if files else None
     with progress_bar() as progress:
         records = suite.run(rows, backends, speech, progress)
@@ -130,7 +131,7 @@ def parity(
     out.print(parity_table(records))
     out.print(", ".join(f"{count} {status}" for status, count in suite.summary(records).items()))
     for line in failures(records):
-        err.print(f"[red]{line}[/]", highlight=False)
+        err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(1 if "fail" in suite.summary(records) else 0)
 
 
@@ -163,7 +164,7 @@ def score(
         table.add_column(name, justify="left" if name in ("file", "decision") else "right")
     for result in results:
         numbers = (f"{value:.4f}" for value in (result.score, result.llr, result.posterior))
-        table.add_row(result.file, *numbers, result.decision)
+        table.add_row(Text(result.file), *numbers, result.decision)
     out.print(table)
 
 
@@ -179,13 +180,20 @@ def list_all() -> None:
     out.print(backend_table())
 
 
+def refuse(message: str) -> NoReturn:
+    """One line, and the exit code of bad input."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on stderr and exit code 2."""
     try:
         app()
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+    except InputError as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 if __name__ == "__main__":

@@ -29,11 +29,12 @@ def medians(
 def use_one_thread() -> None:
     """One thread for torch and for ExecuTorch's delegates, from here on."""
     torch.set_num_threads(1)
+    from export.backends._executorch import native_notices_hidden, quiet
+
     try:
-        from executorch.extension.pybindings import portable_lib
+        with quiet():
+            from executorch.extension.pybindings import portable_lib
     except ImportError:
         return
-    from export.backends._executorch import native_notices_hidden
-
     with native_notices_hidden():
         portable_lib._unsafe_reset_threadpool(1)

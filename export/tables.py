@@ -33,7 +33,7 @@ def parity_table(records: Sequence[Record]) -> Table:
         row = cells.setdefault(f"{record.row}.{record.method}", {})
         row.setdefault(record.backend, []).append(record)
     for name, row in cells.items():
-        table.add_row(name, *(_cell(row.get(backend, [])) for backend in backends))
+        table.add_row(Text(name), *(_cell(row.get(backend, [])) for backend in backends))
     return table
 
 

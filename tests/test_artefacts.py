@@ -46,9 +46,7 @@ def test_suffixes_tell_the_backends_apart() -> None:
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_good_file_scores(
-    artefacts: Artefacts, name: str, wav: Path, command: Command
-) -> None:
+def test_a_good_file_scores(artefacts: Artefacts, name: str, wav: Path, command: Command) -> None:
     ran = command("score", artefacts.path(name), wav)
     assert ran.code == 0
     assert str(wav) in ran.out
@@ -139,7 +137,9 @@ def test_an_unknown_suffix_is_refused_and_the_known_ones_listed(
 ) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert_refused(
-        command("score", tmp_path / name, wav), f"{tmp_path / name}: unknown kind", *SUFFIXES.values()
+        command("score", tmp_path / name, wav),
+        f"{tmp_path / name}: unknown kind",
+        *SUFFIXES.values(),
     )
 
 
@@ -165,9 +165,7 @@ def test_a_program_that_does_not_fit_its_contract_is_refused(
         assert_refused(ran, f"{path}: fails on a window of {WINDOW - 1} samples")
 
 
-def test_a_score_that_is_not_finite_is_refused(
-    wav: Path, tmp_path: Path, command: Command
-) -> None:
+def test_a_score_that_is_not_finite_is_refused(wav: Path, tmp_path: Path, command: Command) -> None:
     pipeline = tiny_pipeline()
     with torch.no_grad():
         pipeline.encoder.embedding.bias[0] = float("nan")

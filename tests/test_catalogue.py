@@ -96,7 +96,8 @@ def test_garbage_in_padding_reaches_neither_value_nor_gradient(row: Row, garbage
         dirty[index] = fill_padding(clean[index], length, garbage)
     expected, expected_gradients = run_with_gradients(row, module, "forward", tuple(clean))
     actual, gradients = run_with_gradients(row, module, "forward", tuple(dirty))
-    for result, reference in zip((*actual, *gradients), (*expected, *expected_gradients)):
+    pairs = zip((*actual, *gradients), (*expected, *expected_gradients), strict=True)
+    for result, reference in pairs:
         assert bool(torch.isfinite(result).all())
         torch.testing.assert_close(result, reference, rtol=0, atol=0)
 
