@@ -96,18 +96,25 @@ def run(options: Options, progress: Progress) -> Result:
     write_json(records, files["parity.json"], rungs)
     _write_scores(pipeline, contract, options.settings.hop, split, files["scores.csv"])
     latencies = _latencies(paths, pipeline, trials[0].inputs)
+    rate = equal_error_rate(scores, labels).rate
     result = Result(
         records=records,
         rungs=rungs,
         artefacts=[_summary(backends()[n], p, latencies.get(n)) for n, p in paths.items()],
         eager_ms=latencies["eager"],
-        equal_error_rate=equal_error_rate(scores, labels).rate,
+        equal_error_rate=rate,
         held_out=len(split.held_out),
         files=[*paths.values(), *files.values()],
-        notes=(*corpus.notes, *split.notes, _SAME_PART),
+        notes=(*corpus.notes, *split.notes, _SAME_PART, *_warnings(rate)),
     )
     _write_report(result, contract, scores, labels, files["report.html"])
     return result
+
+
+def _warnings(rate: float) -> list[str]:
+    if rate < 0.4:
+        return []
+    return [f"an equal error rate of {rate:.0%} is near chance: this scorer has learned nothing"]
 
 
 def read_corpus(options: Options, progress: Progress) -> Corpus:
