@@ -20,6 +20,19 @@ from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import ScorePipeline
 from scriptable.regression import L1Loss, MSELoss, l1_loss, mse_loss
 from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
+from scriptable.separation import (
+    PITSISNRLoss,
+    PITSNRLoss,
+    PitWrapper,
+    SISNRLoss,
+    SNRLoss,
+    cal_si_snr,
+    cal_snr,
+    get_mask,
+    get_si_snr_with_pitwrapper,
+    get_snr_with_pitwrapper,
+    reorder_tensor,
+)
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"
@@ -42,20 +55,31 @@ __all__ = [
     "MaxFeatureMap",
     "OCSoftmax",
     "OperatingCurve",
+    "PITSISNRLoss",
+    "PITSNRLoss",
+    "PitWrapper",
+    "SISNRLoss",
+    "SNRLoss",
     "ScorePipeline",
     "a_softmax_loss",
     "am_softmax_loss",
     "asvspoof_binary_loss",
     "average_windows",
+    "cal_si_snr",
+    "cal_snr",
     "check_trials",
     "cut_windows",
     "equal_error_rate",
     "fit_affine_calibration",
+    "get_mask",
+    "get_si_snr_with_pitwrapper",
+    "get_snr_with_pitwrapper",
     "l1_loss",
     "mse_loss",
     "oc_softmax_loss",
     "operating_curve",
     "posterior",
+    "reorder_tensor",
     "truncate",
     "window_starts",
 ]
