@@ -33,6 +33,14 @@ from scriptable.separation import (
     get_snr_with_pitwrapper,
     reorder_tensor,
 )
+from scriptable.sequence import (
+    CTCLoss,
+    CTCLossKD,
+    TransducerLoss,
+    ctc_loss,
+    ctc_loss_kd,
+    transducer_loss,
+)
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"
@@ -45,6 +53,8 @@ __all__ = [
     "ASoftmax",
     "AffineCalibration",
     "AttentiveStatisticsPooling",
+    "CTCLoss",
+    "CTCLossKD",
     "Calibration",
     "CrossEntropy",
     "EqualErrorRate",
@@ -61,6 +71,7 @@ __all__ = [
     "SISNRLoss",
     "SNRLoss",
     "ScorePipeline",
+    "TransducerLoss",
     "a_softmax_loss",
     "am_softmax_loss",
     "asvspoof_binary_loss",
@@ -68,6 +79,8 @@ __all__ = [
     "cal_si_snr",
     "cal_snr",
     "check_trials",
+    "ctc_loss",
+    "ctc_loss_kd",
     "cut_windows",
     "equal_error_rate",
     "fit_affine_calibration",
@@ -80,6 +93,7 @@ __all__ = [
     "operating_curve",
     "posterior",
     "reorder_tensor",
+    "transducer_loss",
     "truncate",
     "window_starts",
 ]
