@@ -5,10 +5,32 @@ take tensors by position, and shapes never depend on values. The public names, f
 """
 
 from scriptable._reduction import truncate
-from scriptable.classification import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
+from scriptable.classification import (
+    ASVSpoofBinaryLoss,
+    BCELoss,
+    ClassificationError,
+    CrossEntropy,
+    KLDivLoss,
+    NLLLoss,
+    asvspoof_binary_loss,
+    bce_loss,
+    classification_error,
+    kldiv_loss,
+    nll_loss,
+)
+from scriptable.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
 from scriptable.frontend import LFCC, MFCC, LogMel
-from scriptable.margin import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
+from scriptable.margin import (
+    AdditiveAngularMargin,
+    AMSoftmax,
+    AngularMargin,
+    ASoftmax,
+    LogSoftmaxWrapper,
+    a_softmax_loss,
+    am_softmax_loss,
+)
+from scriptable.masking import MaskedLoss, compute_length_mask, compute_masked_loss, reduce_loss
 from scriptable.metrics import (
     EqualErrorRate,
     OperatingCurve,
@@ -18,7 +40,14 @@ from scriptable.metrics import (
 )
 from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import ScorePipeline
-from scriptable.regression import L1Loss, MSELoss, l1_loss, mse_loss
+from scriptable.regression import (
+    DistanceDiffLoss,
+    L1Loss,
+    MSELoss,
+    distance_diff_loss,
+    l1_loss,
+    mse_loss,
+)
 from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
 from scriptable.separation import (
     PITSISNRLoss,
@@ -51,18 +80,29 @@ __all__ = [
     "AMSoftmax",
     "ASVSpoofBinaryLoss",
     "ASoftmax",
+    "AdditiveAngularMargin",
     "AffineCalibration",
+    "AngularMargin",
     "AttentiveStatisticsPooling",
+    "BCELoss",
     "CTCLoss",
     "CTCLossKD",
     "Calibration",
+    "ClassificationError",
     "CrossEntropy",
+    "CrossEntropyKD",
+    "DistanceDiffLoss",
     "EqualErrorRate",
+    "KLDivLoss",
     "L1Loss",
     "LightCNN",
     "LogMel",
+    "LogSoftmaxWrapper",
     "MSELoss",
+    "MaskedLoss",
     "MaxFeatureMap",
+    "NLLLoss",
+    "NLLLossKD",
     "OCSoftmax",
     "OperatingCurve",
     "PITSISNRLoss",
@@ -76,22 +116,32 @@ __all__ = [
     "am_softmax_loss",
     "asvspoof_binary_loss",
     "average_windows",
+    "bce_loss",
     "cal_si_snr",
     "cal_snr",
+    "ce_kd",
     "check_trials",
+    "classification_error",
+    "compute_length_mask",
+    "compute_masked_loss",
     "ctc_loss",
     "ctc_loss_kd",
     "cut_windows",
+    "distance_diff_loss",
     "equal_error_rate",
     "fit_affine_calibration",
     "get_mask",
     "get_si_snr_with_pitwrapper",
     "get_snr_with_pitwrapper",
+    "kldiv_loss",
     "l1_loss",
     "mse_loss",
+    "nll_loss",
+    "nll_loss_kd",
     "oc_softmax_loss",
     "operating_curve",
     "posterior",
+    "reduce_loss",
     "reorder_tensor",
     "transducer_loss",
     "truncate",
