@@ -66,7 +66,9 @@ def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: 
         return ones
     dim = len_dim + data.dim() if len_dim < 0 else len_dim
     if not 0 < dim < data.dim():
-        raise ValueError(f"data: expected a dimension {len_dim} besides 0, got {list(data.shape)}")
+        raise ValueError(
+            f"data: expected a dimension {len_dim} after the batch, got {list(data.shape)}"
+        )
     check_shape("length", length, [data.shape[0]])
     frames = data.shape[dim]
     shape = [1] * data.dim()

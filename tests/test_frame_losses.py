@@ -263,18 +263,16 @@ def test_classification_error(d: Draw, utterances: bool) -> None:
 @given(d=draws(), beta=st.floats(0.01, 1.0), max_weight=st.floats(1.0, 200.0))
 def test_distance_diff(dtype: torch.dtype, d: Draw, beta: float, max_weight: float) -> None:
     theirs = peers.speechbrain_losses().distance_diff_loss
-    # Distances that are no whole numbers stay off the kink of |x|.
     targets = d.labels(d.batch).double() + 0.375
-    keywords: Keywords = {"length": d.length(), "reduction": d.reduction}
+    keywords: Keywords = {
+        "length": d.length(),
+        "beta": beta,
+        "max_weight": max_weight,
+        "reduction": d.reduction,
+    }
     compare(
-        lambda x: (
-            scriptable.distance_diff_loss(x, targets, None, beta, max_weight, d.reduction)
-            if keywords["length"] is None
-            else scriptable.distance_diff_loss(
-                x, targets, keywords["length"], beta, max_weight, d.reduction
-            )
-        ),
-        lambda x: theirs(x, targets, beta=beta, max_weight=max_weight, **keywords),
+        lambda x: scriptable.distance_diff_loss(x, targets, **keywords),
+        lambda x: theirs(x, targets, **keywords),
         (d.normal(d.batch, d.frames).abs(),),
         dtype,
     )
