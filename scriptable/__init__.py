@@ -18,6 +18,7 @@ from scriptable.classification import (
     kldiv_loss,
     nll_loss,
 )
+from scriptable.contrastive import ContrastiveLoss
 from scriptable.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
 from scriptable.frontend import LFCC, MFCC, LogMel
@@ -89,6 +90,7 @@ __all__ = [
     "CTCLossKD",
     "Calibration",
     "ClassificationError",
+    "ContrastiveLoss",
     "CrossEntropy",
     "CrossEntropyKD",
     "DistanceDiffLoss",
