@@ -5,6 +5,14 @@ take tensors by position, and shapes never depend on values. The public names, f
 """
 
 from scriptable._reduction import truncate
+from scriptable.autoencoder import (
+    AutoencoderLoss,
+    AutoencoderLossDetails,
+    AutoencoderOutput,
+    VariationalAutoencoderLoss,
+    VariationalAutoencoderLossDetails,
+    VariationalAutoencoderOutput,
+)
 from scriptable.classification import (
     ASVSpoofBinaryLoss,
     BCELoss,
@@ -85,6 +93,9 @@ __all__ = [
     "AffineCalibration",
     "AngularMargin",
     "AttentiveStatisticsPooling",
+    "AutoencoderLoss",
+    "AutoencoderLossDetails",
+    "AutoencoderOutput",
     "BCELoss",
     "CTCLoss",
     "CTCLossKD",
@@ -114,6 +125,9 @@ __all__ = [
     "SNRLoss",
     "ScorePipeline",
     "TransducerLoss",
+    "VariationalAutoencoderLoss",
+    "VariationalAutoencoderLossDetails",
+    "VariationalAutoencoderOutput",
     "a_softmax_loss",
     "am_softmax_loss",
     "asvspoof_binary_loss",
