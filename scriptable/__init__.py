@@ -30,6 +30,7 @@ from scriptable.contrastive import ContrastiveLoss
 from scriptable.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
 from scriptable.frontend import LFCC, MFCC, LogMel
+from scriptable.image import Laplacian, LaplacianVarianceLoss
 from scriptable.margin import (
     AdditiveAngularMargin,
     AMSoftmax,
@@ -108,6 +109,8 @@ __all__ = [
     "EqualErrorRate",
     "KLDivLoss",
     "L1Loss",
+    "Laplacian",
+    "LaplacianVarianceLoss",
     "LightCNN",
     "LogMel",
     "LogSoftmaxWrapper",
