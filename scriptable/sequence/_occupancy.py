@@ -58,6 +58,15 @@ def _reach(blank: Tensor, label: Tensor, turned: Tensor) -> Tuple[Tensor, Tensor
     return both[:batch], onward
 
 
+def _precise(lattice: Tensor) -> Tensor:
+    """The lattice, 1/C of the logits, in float64 where the device has it.
+
+    An occupancy is the exp of a small difference between sums that grow with T: in float32 it
+    would lose one digit per factor of ten in the loss.
+    """
+    return lattice if lattice.device.type == "mps" else lattice.double()
+
+
 def occupancies(
     logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor, blank_index: int
 ) -> Tuple[Tensor, Tensor]:
@@ -74,8 +83,8 @@ def occupancies(
     gradient = torch.softmax(logits, 3)
     # The same as logsumexp, without another exp of every logit: the largest p is at least 1/C.
     norm = logits.amax(3) - gradient.amax(3).log()
-    blank = (logits[:, :, :, blank_index] - norm).clamp(min=-1e30)
-    label = (logits.gather(3, index).squeeze(3) - norm).clamp(min=-1e30)
+    blank = _precise(logits[:, :, :, blank_index] - norm).clamp(min=-1e30)
+    label = _precise(logits.gather(3, index).squeeze(3) - norm).clamp(min=-1e30)
     blank = blank.masked_fill(~inside, -1e30)
     label = label.masked_fill(~before_last, -1e30)
 
@@ -96,12 +105,15 @@ def occupancies(
 
     share = reached - log_likelihood.unsqueeze(2)
     share = share.masked_fill(~inside | impossible.unsqueeze(2), -1e30)
-    gradient.mul_(torch.exp(share + onward).unsqueeze(3))
-    gradient[:, :, :, blank_index] -= torch.exp(share + blank + after_blank)
-    gradient.scatter_add_(3, index, -torch.exp(share + label + after_label).unsqueeze(3))
+    by_node = torch.exp(share + onward).to(logits.dtype)
+    by_blank = torch.exp(share + blank + after_blank).to(logits.dtype)
+    by_label = torch.exp(share + label + after_label).to(logits.dtype)
+    gradient.mul_(by_node.unsqueeze(3))
+    gradient[:, :, :, blank_index] -= by_blank
+    gradient.scatter_add_(3, index, -by_label.unsqueeze(3))
     # 0 · NaN, where the padding holds NaN.
     gradient.masked_fill_(~inside.unsqueeze(3), 0.0)
-    return possible(log_likelihood).squeeze(1), gradient
+    return possible(log_likelihood).squeeze(1).to(logits.dtype), gradient
 
 
 class Occupancies(torch.autograd.Function):

@@ -55,8 +55,9 @@ def _static(
     blank = label_column(blank_index, labels)
     pairs = torch.stack([blank.expand(batch, size), labels], 2).reshape(batch, 2 * size)
     path = torch.cat([pairs, blank], 1)
-    may_skip = F.pad((path[:, 2:] != path[:, :-2]).to(log_probs.dtype), [2, 0])
-    skip = (may_skip - 1.0) * 1e30
+    # A blank is never skipped, nor a label between two that are equal.
+    other = torch.cat([blank, blank, path], 1)[:, :-2] != path
+    skip = (other.to(log_probs.dtype) - 1.0) * 1e30
     emissions = log_probs.gather(2, path.unsqueeze(1).expand(batch, steps, 2 * size + 1))
 
     def step(before: Tensor, now: Tuple[Tensor, ...]) -> Tensor:
