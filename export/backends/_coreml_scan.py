@@ -18,7 +18,7 @@ def unroll_scans(program: ExportedProgram) -> ExportedProgram:
     module = program.graph_module
     scans = [node for node in module.graph.nodes if node.target is torch.ops.higher_order.scan]
     for node in scans:
-        _unroll(module, node)
+        _unroll(program, node)
     if scans:
         module.graph.eliminate_dead_code()
         module.delete_all_unused_submodules()
@@ -26,7 +26,8 @@ def unroll_scans(program: ExportedProgram) -> ExportedProgram:
     return program
 
 
-def _unroll(module: GraphModule, scan: Node) -> None:
+def _unroll(program: ExportedProgram, scan: Node) -> None:
+    module = program.graph_module
     body_name, carry, frames, constants = scan.args
     assert isinstance(body_name, Node) and isinstance(carry, list | tuple)
     assert isinstance(frames, list | tuple) and isinstance(constants, list | tuple)
@@ -47,9 +48,9 @@ def _unroll(module: GraphModule, scan: Node) -> None:
                 result = current[place]
             else:
                 column = [outputs[place - len(carry)] for outputs in stacks]
-                result = _call(module, aten.stack.default, (column, 0)) if user.users else None
-            if result is not None:
-                user.replace_all_uses_with(result)
+                result = _call(module, aten.stack.default, (column, 0))
+            user.replace_all_uses_with(result)
+            program.graph_signature.replace_all_uses(user.name, result.name)
             module.graph.erase_node(user)
     module.graph.erase_node(scan)
 
