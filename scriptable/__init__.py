@@ -5,10 +5,42 @@ take tensors by position, and shapes never depend on values. The public names, f
 """
 
 from scriptable._reduction import truncate
-from scriptable.classification import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
+from scriptable.autoencoder import (
+    AutoencoderLoss,
+    AutoencoderLossDetails,
+    AutoencoderOutput,
+    VariationalAutoencoderLoss,
+    VariationalAutoencoderLossDetails,
+    VariationalAutoencoderOutput,
+)
+from scriptable.classification import (
+    ASVSpoofBinaryLoss,
+    BCELoss,
+    ClassificationError,
+    CrossEntropy,
+    KLDivLoss,
+    NLLLoss,
+    asvspoof_binary_loss,
+    bce_loss,
+    classification_error,
+    kldiv_loss,
+    nll_loss,
+)
+from scriptable.contrastive import ContrastiveLoss
+from scriptable.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
 from scriptable.frontend import LFCC, MFCC, LogMel
-from scriptable.margin import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
+from scriptable.image import Laplacian, LaplacianVarianceLoss
+from scriptable.margin import (
+    AdditiveAngularMargin,
+    AMSoftmax,
+    AngularMargin,
+    ASoftmax,
+    LogSoftmaxWrapper,
+    a_softmax_loss,
+    am_softmax_loss,
+)
+from scriptable.masking import MaskedLoss, compute_length_mask, compute_masked_loss, reduce_loss
 from scriptable.metrics import (
     EqualErrorRate,
     OperatingCurve,
@@ -18,8 +50,36 @@ from scriptable.metrics import (
 )
 from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import ScorePipeline
-from scriptable.regression import L1Loss, MSELoss, l1_loss, mse_loss
+from scriptable.regression import (
+    DistanceDiffLoss,
+    L1Loss,
+    MSELoss,
+    distance_diff_loss,
+    l1_loss,
+    mse_loss,
+)
 from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
+from scriptable.separation import (
+    PITSISNRLoss,
+    PITSNRLoss,
+    PitWrapper,
+    SISNRLoss,
+    SNRLoss,
+    cal_si_snr,
+    cal_snr,
+    get_mask,
+    get_si_snr_with_pitwrapper,
+    get_snr_with_pitwrapper,
+    reorder_tensor,
+)
+from scriptable.sequence import (
+    CTCLoss,
+    CTCLossKD,
+    TransducerLoss,
+    ctc_loss,
+    ctc_loss_kd,
+    transducer_loss,
+)
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"
@@ -30,32 +90,79 @@ __all__ = [
     "AMSoftmax",
     "ASVSpoofBinaryLoss",
     "ASoftmax",
+    "AdditiveAngularMargin",
     "AffineCalibration",
+    "AngularMargin",
     "AttentiveStatisticsPooling",
+    "AutoencoderLoss",
+    "AutoencoderLossDetails",
+    "AutoencoderOutput",
+    "BCELoss",
+    "CTCLoss",
+    "CTCLossKD",
     "Calibration",
+    "ClassificationError",
+    "ContrastiveLoss",
     "CrossEntropy",
+    "CrossEntropyKD",
+    "DistanceDiffLoss",
     "EqualErrorRate",
+    "KLDivLoss",
     "L1Loss",
+    "Laplacian",
+    "LaplacianVarianceLoss",
     "LightCNN",
     "LogMel",
+    "LogSoftmaxWrapper",
     "MSELoss",
+    "MaskedLoss",
     "MaxFeatureMap",
+    "NLLLoss",
+    "NLLLossKD",
     "OCSoftmax",
     "OperatingCurve",
+    "PITSISNRLoss",
+    "PITSNRLoss",
+    "PitWrapper",
+    "SISNRLoss",
+    "SNRLoss",
     "ScorePipeline",
+    "TransducerLoss",
+    "VariationalAutoencoderLoss",
+    "VariationalAutoencoderLossDetails",
+    "VariationalAutoencoderOutput",
     "a_softmax_loss",
     "am_softmax_loss",
     "asvspoof_binary_loss",
     "average_windows",
+    "bce_loss",
+    "cal_si_snr",
+    "cal_snr",
+    "ce_kd",
     "check_trials",
+    "classification_error",
+    "compute_length_mask",
+    "compute_masked_loss",
+    "ctc_loss",
+    "ctc_loss_kd",
     "cut_windows",
+    "distance_diff_loss",
     "equal_error_rate",
     "fit_affine_calibration",
+    "get_mask",
+    "get_si_snr_with_pitwrapper",
+    "get_snr_with_pitwrapper",
+    "kldiv_loss",
     "l1_loss",
     "mse_loss",
+    "nll_loss",
+    "nll_loss_kd",
     "oc_softmax_loss",
     "operating_curve",
     "posterior",
+    "reduce_loss",
+    "reorder_tensor",
+    "transducer_loss",
     "truncate",
     "window_starts",
 ]

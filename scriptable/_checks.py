@@ -54,3 +54,22 @@ def check_choice(name: str, value: str, choices: List[str]) -> None:
     """Raise unless a configuration string is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{name}: expected one of {choices}, got {value}")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise unless a configuration value is in [0, 1]."""
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name}: expected a value in [0, 1], got {value}")
+
+
+def check_broadcast(name: str, tensor: Tensor, shape: List[int]) -> None:
+    """Raise unless ``tensor`` broadcasts to ``shape``."""
+    fits = tensor.dim() <= len(shape)
+    if fits:
+        for back in range(1, tensor.dim() + 1):
+            size = tensor.shape[tensor.dim() - back]
+            fits = fits and (size == 1 or size == shape[len(shape) - back])
+    if not fits:
+        raise ValueError(
+            f"{name}: expected a shape that broadcasts to {shape}, got {list(tensor.shape)}"
+        )

@@ -11,7 +11,8 @@ its frame lies within the length of its item. The reductions of an unreduced los
 ``none``      every element, 0 where it is not valid         ``[B, T, *]``
 ============  =============================================  ======
 
-An item without valid elements contributes 0. Half precision is accumulated in float32.
+An item without valid elements contributes 0. Half precision is accumulated in float32. Where the
+elements have class weights, their total weight takes the place of their number.
 """
 
 from typing import Optional, Tuple
@@ -44,7 +45,8 @@ def truncate(
         Both tensors with ``min(T1, T2)`` frames.
 
     Raises:
-        ValueError: if the lengths differ by more than ``allowed_len_diff``, or a shape has none.
+        ValueError: if the lengths differ by more than ``allowed_len_diff``, or one has no
+            dimension 1.
 
     Reference:
         ``speechbrain.nnet.losses.truncate``.
@@ -89,13 +91,23 @@ def expand_mask(mask: Tensor, like: Tensor) -> Tensor:
     return mask
 
 
-def reduce_valid(loss: Tensor, mask: Optional[Tensor], reduction: str) -> Tensor:
-    """Reduce ``loss [B, T, *]``, which is 0 wherever ``mask [B, T]`` is False.
+def select_valid(x: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
+    """``x [B, T, *]`` with ``fill`` wherever ``mask [B, T]`` is False."""
+    other = torch.full((), fill, dtype=x.dtype, device=x.device)
+    return torch.where(expand_mask(mask, x), x, other)
+
+
+def reduce_valid(
+    loss: Tensor, mask: Optional[Tensor], reduction: str, elements: Optional[int] = None
+) -> Tensor:
+    """Reduce ``loss [B, T, *]``, which is 0 wherever ``mask [B, T]`` is 0.
 
     Args:
         loss: unreduced loss; whoever calls has selected the padding away from the inputs.
-        mask: valid frames; None when all are.
+        mask: valid frames, or the class weight of each frame, 0 where it is not valid; None when
+            all are valid.
         reduction: one of the table above.
+        elements: elements that a frame of ``loss`` stands for; None counts them.
 
     Returns:
         As the table says.
@@ -116,8 +128,14 @@ def reduce_valid(loss: Tensor, mask: Optional[Tensor], reduction: str) -> Tensor
         if reduction == "mean":
             return loss.mean()
         return loss.reshape(batch, -1).mean(1)
-    elements_per_frame = loss[0, 0].numel()
-    counts = mask.sum(1).to(loss.dtype) * elements_per_frame
+    if elements is None:
+        elements = loss[0, 0].numel()
+    counts = mask.to(loss.dtype).sum(1) * elements
     if reduction == "mean":
-        return loss.sum() / counts.sum().clamp(min=1.0)
-    return loss.reshape(batch, -1).sum(1) / counts.clamp(min=1.0)
+        return loss.sum() / _or_one(counts.sum())
+    return loss.reshape(batch, -1).sum(1) / _or_one(counts)
+
+
+def _or_one(counts: Tensor) -> Tensor:
+    """Counts, or total weights, with 1 in place of 0, so that nothing is divided by 0."""
+    return counts + (counts == 0).to(counts.dtype)

@@ -1,17 +1,18 @@
 """Regression losses over padded sequences."""
 
+import math
 from typing import Final, Optional
 
 import torch
 from torch import Tensor, nn
 
-from scriptable._checks import check_shape
+from scriptable._checks import check_not_negative, check_rank, check_shape
 from scriptable._numeric import at_least_float32
 from scriptable._reduction import (
     check_reduction,
-    expand_mask,
     frame_mask,
     reduce_valid,
+    select_valid,
     truncate,
 )
 
@@ -21,10 +22,7 @@ def _difference(predictions: Tensor, targets: Tensor, mask: Optional[Tensor]) ->
     check_shape("targets", targets, list(predictions.shape))
     # Half precision is widened first: its squares overflow above 255.
     difference = at_least_float32(predictions) - at_least_float32(targets)
-    if mask is None:
-        return difference
-    zero = torch.zeros((), dtype=difference.dtype, device=difference.device)
-    return torch.where(expand_mask(mask, difference), difference, zero)
+    return difference if mask is None else select_valid(difference, mask)
 
 
 def l1_loss(
@@ -60,10 +58,16 @@ def l1_loss(
         tensor(0.1000)
     """
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
-    mask: Optional[Tensor] = None
-    if length is not None:
-        mask = frame_mask(length, predictions.shape[0], predictions.shape[1])
-    return reduce_valid(_difference(predictions, targets, mask).abs(), mask, reduction)
+    if length is None:
+        return reduce_valid(_difference(predictions, targets, None).abs(), None, reduction)
+    batch, frames = predictions.shape[0], predictions.shape[1]
+    mask = frame_mask(length, batch, frames)
+    if reduction == "none":
+        return _difference(predictions, targets, mask).abs()
+    # Selecting the sums of frames is many times faster than selecting elements, and as safe: the
+    # slope of |x| is sign(x), and sign(NaN) · 0 is 0.
+    errors = _difference(predictions, targets, None).abs().reshape(batch, frames, -1)
+    return reduce_valid(select_valid(errors.sum(2), mask), mask, reduction, errors.shape[2])
 
 
 def mse_loss(
@@ -103,6 +107,65 @@ def mse_loss(
     if length is not None:
         mask = frame_mask(length, predictions.shape[0], predictions.shape[1])
     return reduce_valid(_difference(predictions, targets, mask).square(), mask, reduction)
+
+
+def distance_diff_loss(
+    predictions: Tensor,
+    targets: Tensor,
+    length: Optional[Tensor] = None,
+    beta: float = 0.25,
+    max_weight: float = 100.0,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Probability mass, weighted by how far from the true position it lies.
+
+    For outputs that spread a probability over positions, as the length of a sequence.
+
+    .. math:: \ell_{bt} = p_{bt} \min(e^{\beta |t - y_b|} - 1,\ w_{max})
+
+    Args:
+        predictions: probability, or any weight, of each position, shape ``[B, T]``.
+        targets: true position of each item, in frames, shape ``[B]``.
+        length: relative lengths in [0, 1], shape ``[B]``; None when nothing is padded.
+        beta: growth of the penalty per frame.
+        max_weight: the largest penalty.
+        reduction: ``mean``, ``batch``, ``batchmean``, ``sum`` or ``none``.
+
+    Returns:
+        The loss: a scalar, ``[B]`` for ``batch``, ``[B, T, 1]`` for ``none``.
+
+    Raises:
+        ValueError: on mismatched shapes, a negative ``max_weight``, or an unknown reduction.
+
+    Reference:
+        ``speechbrain.nnet.losses.distance_diff_loss``.
+
+    Example:
+        >>> predictions = torch.tensor(
+        ...     [[0.25, 0.5, 0.25, 0.0],
+        ...     [0.05, 0.05, 0.9, 0.0],
+        ...     [8.0, 0.10, 0.05, 0.05]]
+        ... )
+        >>> targets = torch.tensor([2., 3., 1.])
+        >>> length = torch.tensor([.75, .75, 1.])
+        >>> loss = distance_diff_loss(predictions, targets, length)
+        >>> loss
+        tensor(0.2967)
+    """
+    check_not_negative("max_weight", max_weight)
+    check_rank("predictions", predictions, "[B, T]", 2)
+    batch, frames = predictions.shape
+    check_shape("targets", targets, [batch])
+    mask: Optional[Tensor] = None
+    predictions = at_least_float32(predictions)
+    if length is not None:
+        mask = frame_mask(length, batch, frames)
+        predictions = select_valid(predictions, mask)
+    positions = torch.arange(frames, device=predictions.device, dtype=predictions.dtype)
+    distance = (positions - targets.to(predictions.dtype).unsqueeze(1)).abs()
+    # The exponent is bounded rather than the power, whose overflow would make the gradient NaN.
+    penalty = (beta * distance).clamp(max=math.log1p(max_weight)).exp() - 1.0
+    return reduce_valid((penalty * predictions).unsqueeze(2), mask, reduction)
 
 
 class L1Loss(nn.Module):
@@ -175,3 +238,47 @@ class MSELoss(nn.Module):
     ) -> Tensor:
         """Loss of a batch, see :func:`mse_loss`."""
         return mse_loss(predictions, targets, length, self.allowed_len_diff, self.reduction)
+
+
+class DistanceDiffLoss(nn.Module):
+    """:func:`distance_diff_loss` with its configuration frozen.
+
+    Args:
+        beta: growth of the penalty per frame.
+        max_weight: the largest penalty.
+        reduction: ``mean``, ``batch``, ``batchmean``, ``sum`` or ``none``.
+
+    Shape:
+        - predictions: ``[B, T]``; targets: ``[B]``; length: ``[B]`` or None.
+        - loss: a scalar, ``[B]`` for ``batch``, ``[B, T, 1]`` for ``none``.
+
+    Raises:
+        ValueError: on mismatched shapes, or a wrong configuration.
+
+    Example:
+        >>> loss = DistanceDiffLoss(beta=1.0, reduction="sum")
+        >>> loss(torch.tensor([[0.5, 0.5]]), torch.tensor([0.0]))
+        tensor(0.8591)
+    """
+
+    beta: Final[float]
+    max_weight: Final[float]
+    reduction: Final[str]
+
+    def __init__(
+        self, beta: float = 0.25, max_weight: float = 100.0, reduction: str = "mean"
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        check_not_negative("max_weight", max_weight)
+        self.beta = float(beta)
+        self.max_weight = float(max_weight)
+        self.reduction = reduction
+
+    def forward(
+        self, predictions: Tensor, targets: Tensor, length: Optional[Tensor] = None
+    ) -> Tensor:
+        """Loss of a batch, see :func:`distance_diff_loss`."""
+        return distance_diff_loss(
+            predictions, targets, length, self.beta, self.max_weight, self.reduction
+        )

@@ -140,6 +140,41 @@ def test_saving_leaves_the_module_alone_and_twice_is_equal(tmp_path: Path, capfd
     assert capfd.readouterr() == ("", "")
 
 
+class Scanned(nn.Module):
+    """Two carries, stacked results used and unused, and a tensor that every step sees."""
+
+    def forward(self, x: Tensor, gain: Tensor) -> tuple[Tensor, ...]:
+        from torch._higher_order_ops.scan import scan
+
+        def step(carry: list[Tensor], row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            total, most = carry[0] + gain * row, torch.maximum(carry[1], row)
+            return [total, most], [total * 2, most - total]
+
+        start = [torch.zeros_like(x[0]), torch.full_like(x[0], -9.0)]
+        (total, most), (doubled, _) = scan(step, start, x)
+        return total, most, doubled
+
+
+def test_a_scan_is_written_out(tmp_path: Path) -> None:
+    example, other = (randn(5, 3), randn(3)), (randn(5, 3, seed=1), randn(3, seed=2))
+    artefact = saved(Scanned(), example, tmp_path / "a.mlpackage")
+    total, most = other[1] * other[0].sum(0), other[0].amax(0)
+    want = (total, most, 2 * other[1] * other[0].cumsum(0))
+    assert_equal(dict.fromkeys("abc", Scanned()), artefact.run("forward", other), want)
+
+
+def test_clamped_integers_stay_integers(tmp_path: Path) -> None:
+    class Pick(nn.Module):
+        def forward(self, x: Tensor, place: Tensor) -> tuple[Tensor, ...]:
+            return x.gather(1, place.clamp(0, 3)), place.clamp(min=1), place.clamp(max=1)
+
+    artefact = saved(
+        Pick(), (randn(2, 4), torch.tensor([[0, 9], [1, -9]])), tmp_path / "a.mlpackage"
+    )
+    other = (randn(2, 4, seed=1), torch.tensor([[2, -3], [7, 1]]))
+    assert_equal(dict.fromkeys("abc", Pick()), artefact.run("forward", other), Pick()(*other))
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("package") / "a.mlpackage"

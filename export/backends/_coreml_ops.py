@@ -147,6 +147,15 @@ def _full(
     return torch.full(size, float(value), dtype=dtype)
 
 
+@decomposes(aten.clamp.default)
+def _clamp_by_number(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    # Integers become floats, which no later gather takes as an index.
+    if x.is_floating_point():
+        return NotImplemented
+    lifted = x if min is None else torch.maximum(x, torch.full_like(x, min))
+    return lifted if max is None else torch.minimum(lifted, torch.full_like(lifted, max))
+
+
 # Ops that coremltools refuses.
 
 

@@ -14,6 +14,7 @@ from torch.export.graph_signature import OutputKind, TensorArgument
 
 from export.backend import Artefact, Backend, Inputs, Source
 from export.backends._coreml_ops import table
+from export.backends._coreml_scan import unroll_scans
 from export.backends._coremltools import quiet_coremltools
 from export.errors import ArtefactError
 from export.mil import Function, read_functions
@@ -86,7 +87,8 @@ class CoreML(Backend):
             target = ct.target.iOS18 if several else ct.target.iOS17
             parts = {}
             for method in source.methods:
-                program = _distinct_outputs(source.exported(method).run_decompositions(table()))
+                decomposed = source.exported(method).run_decompositions(table())
+                program = _distinct_outputs(unroll_scans(decomposed))
                 results[method] = _results(program)
                 parts[method] = ct.convert(
                     program,

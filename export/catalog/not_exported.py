@@ -4,9 +4,13 @@ _HOST = "runs on the host, outside the graph"
 _RESULT = "a result type"
 
 NOT_EXPORTED = {
+    "AutoencoderLossDetails": _RESULT,
+    "AutoencoderOutput": "an input type",
     "Calibration": _RESULT,
     "EqualErrorRate": _RESULT,
     "OperatingCurve": _RESULT,
+    "VariationalAutoencoderLossDetails": _RESULT,
+    "VariationalAutoencoderOutput": "an input type",
     "average_windows": _HOST,
     "check_trials": _HOST,
     "cut_windows": _HOST,

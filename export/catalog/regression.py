@@ -22,6 +22,26 @@ def _padded(g: Generator) -> Inputs:
     return (*_pair(g), draw.lengths(g, _BATCH, _FRAMES))
 
 
+def _positions(g: Generator) -> Inputs:
+    return draw.uniform(g, _BATCH, _FRAMES), _FRAMES * draw.uniform(g, _BATCH)
+
+
+def _padded_positions(g: Generator) -> Inputs:
+    return (*_positions(g), draw.lengths(g, _BATCH, _FRAMES))
+
+
+def _distance_row(reduction: str, padded: bool) -> Row:
+    return Row(
+        entry="distance_diff_loss",
+        variant=f"{reduction}, {'lengths' if padded else 'no lengths'}",
+        module=lambda: scriptable.DistanceDiffLoss(beta=0.5, max_weight=5.0, reduction=reduction),
+        methods={"forward": _padded_positions if padded else _positions},
+        also=("DistanceDiffLoss",),
+        padding=Padding(length=2, inputs=(0,)) if padded else None,
+        differentiable=(0, 1),
+    )
+
+
 ROWS = [
     Row(
         entry=entry,
@@ -36,3 +56,5 @@ ROWS = [
     for reduction in REDUCTIONS
     for padded in (True, False)
 ]
+ROWS += [_distance_row(reduction, True) for reduction in REDUCTIONS]
+ROWS += [_distance_row("mean", False)]
