@@ -9,6 +9,7 @@ from scriptable.classification import ASVSpoofBinaryLoss, CrossEntropy, asvspoof
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
 from scriptable.frontend import LFCC, MFCC, LogMel
 from scriptable.margin import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
+from scriptable.metric import GE2ELoss, ge2e_loss
 from scriptable.metrics import (
     EqualErrorRate,
     OperatingCurve,
@@ -20,6 +21,8 @@ from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import ScorePipeline
 from scriptable.regression import L1Loss, MSELoss, l1_loss, mse_loss
 from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
+from scriptable.speaker_margin import AAMSoftmax, Softmax, aam_softmax_loss
+from scriptable.subcenter import ArcMarginProduct_intertopk_subcenter, subcenter_intertopk_loss
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"
@@ -27,14 +30,17 @@ __version__ = "0.1.0"
 __all__ = [
     "LFCC",
     "MFCC",
+    "AAMSoftmax",
     "AMSoftmax",
     "ASVSpoofBinaryLoss",
     "ASoftmax",
     "AffineCalibration",
+    "ArcMarginProduct_intertopk_subcenter",
     "AttentiveStatisticsPooling",
     "Calibration",
     "CrossEntropy",
     "EqualErrorRate",
+    "GE2ELoss",
     "L1Loss",
     "LightCNN",
     "LogMel",
@@ -43,7 +49,9 @@ __all__ = [
     "OCSoftmax",
     "OperatingCurve",
     "ScorePipeline",
+    "Softmax",
     "a_softmax_loss",
+    "aam_softmax_loss",
     "am_softmax_loss",
     "asvspoof_binary_loss",
     "average_windows",
@@ -51,11 +59,13 @@ __all__ = [
     "cut_windows",
     "equal_error_rate",
     "fit_affine_calibration",
+    "ge2e_loss",
     "l1_loss",
     "mse_loss",
     "oc_softmax_loss",
     "operating_curve",
     "posterior",
+    "subcenter_intertopk_loss",
     "truncate",
     "window_starts",
 ]
