@@ -5,6 +5,8 @@ take tensors by position, and shapes never depend on values. The public names, f
 """
 
 from scriptable._reduction import truncate
+from scriptable.asvspoof import ASVSpoofAMSoftmaxLoss, ASVSpoofOCSoftmaxLoss
+from scriptable.binary_margin import P2SGrad, SphereFace2, p2sgrad_loss, sphereface2_loss
 from scriptable.classification import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
 from scriptable.frontend import LFCC, MFCC, LogMel
@@ -19,8 +21,16 @@ from scriptable.metrics import (
 )
 from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import ScorePipeline
+from scriptable.prototypical import (
+    AngularPrototypical,
+    Prototypical,
+    angular_prototypical_loss,
+    prototypical_loss,
+)
 from scriptable.regression import L1Loss, MSELoss, l1_loss, mse_loss
+from scriptable.schedule import MarginScheduler
 from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
+from scriptable.sharded import ShardedArcMarginProduct, gathered_ge2e_loss
 from scriptable.speaker_margin import AAMSoftmax, Softmax, aam_softmax_loss
 from scriptable.subcenter import ArcMarginProduct_intertopk_subcenter, subcenter_intertopk_loss
 from scriptable.windows import average_windows, cut_windows, window_starts
@@ -32,9 +42,12 @@ __all__ = [
     "MFCC",
     "AAMSoftmax",
     "AMSoftmax",
+    "ASVSpoofAMSoftmaxLoss",
     "ASVSpoofBinaryLoss",
+    "ASVSpoofOCSoftmaxLoss",
     "ASoftmax",
     "AffineCalibration",
+    "AngularPrototypical",
     "ArcMarginProduct_intertopk_subcenter",
     "AttentiveStatisticsPooling",
     "Calibration",
@@ -45,26 +58,36 @@ __all__ = [
     "LightCNN",
     "LogMel",
     "MSELoss",
+    "MarginScheduler",
     "MaxFeatureMap",
     "OCSoftmax",
     "OperatingCurve",
+    "P2SGrad",
+    "Prototypical",
     "ScorePipeline",
+    "ShardedArcMarginProduct",
     "Softmax",
+    "SphereFace2",
     "a_softmax_loss",
     "aam_softmax_loss",
     "am_softmax_loss",
+    "angular_prototypical_loss",
     "asvspoof_binary_loss",
     "average_windows",
     "check_trials",
     "cut_windows",
     "equal_error_rate",
     "fit_affine_calibration",
+    "gathered_ge2e_loss",
     "ge2e_loss",
     "l1_loss",
     "mse_loss",
     "oc_softmax_loss",
     "operating_curve",
+    "p2sgrad_loss",
     "posterior",
+    "prototypical_loss",
+    "sphereface2_loss",
     "subcenter_intertopk_loss",
     "truncate",
     "window_starts",

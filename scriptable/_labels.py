@@ -14,9 +14,9 @@ def class_indices(label: Tensor, batch: int, n_classes: int) -> Tensor:
         elif label.shape[1] == n_classes:
             return torch.argmax(label.to(torch.float32), 1)
     if label.dim() != 1 or label.shape[0] != batch:
-        raise ValueError(
-            f"label: expected shape [{batch}], [{batch}, 1] or [{batch}, {n_classes}], "
-            f"got {list(label.shape)}"
-        )
+        expected = f"[{batch}] or [{batch}, 1]"
+        if n_classes > 1:
+            expected = f"[{batch}], [{batch}, 1] or [{batch}, {n_classes}]"
+        raise ValueError(f"label: expected shape {expected}, got {list(label.shape)}")
     check_labels(label, batch)
     return label.long()

@@ -1,4 +1,4 @@
-"""Metric losses over speakers × utterances: GE2E, prototypical and angular prototypical."""
+"""The generalised end-to-end loss (GE2E) over speakers × utterances."""
 
 from typing import Final, Optional
 
@@ -9,7 +9,8 @@ from scriptable._checks import check_choice, check_rank
 from scriptable._numeric import at_least_float32, inverse_norm, unit
 
 
-def _check_batch(dvecs: Tensor) -> None:
+def check_batch(dvecs: Tensor) -> None:
+    """Raise unless ``dvecs`` is ``[N, M, D]`` with two utterances or more per speaker."""
     check_rank("dvecs", dvecs, "[N, M, D]", 3)
     if dvecs.shape[1] < 2:
         raise ValueError(
@@ -18,7 +19,7 @@ def _check_batch(dvecs: Tensor) -> None:
         )
 
 
-def _own_speaker(speakers: int, others: int, first: int, device: torch.device) -> Tensor:
+def own_speaker(speakers: int, others: int, first: int, device: torch.device) -> Tensor:
     """True where a row's speaker is the column's: ``[speakers, 1, others]``."""
     own = torch.arange(speakers, device=device).unsqueeze(1) + first
     return (own == torch.arange(others, device=device)).unsqueeze(1)
@@ -42,7 +43,7 @@ def centroid_similarities(dvecs: Tensor, sums: Tensor, own: Tensor) -> Tensor:
     return inverse * torch.where(own, to_rest, dots)
 
 
-def _total(similarities: Tensor, own: Tensor, w: Tensor, b: Tensor, loss_method: str) -> Tensor:
+def total_loss(similarities: Tensor, own: Tensor, w: Tensor, b: Tensor, loss_method: str) -> Tensor:
     """Σ of equation 6 or 7 over all utterances, from similarities ``[n, M, N]``."""
     zero = torch.zeros_like(similarities)
     mine = torch.where(own, similarities, zero).sum(2)
@@ -95,25 +96,30 @@ def ge2e_loss(
         tensor(0.0158)
     """
     check_choice("loss_method", loss_method, ["softmax", "contrast"])
-    _check_batch(dvecs)
+    check_batch(dvecs)
     if loss_method == "contrast" and dvecs.shape[0] < 2:
         raise ValueError(
             f"dvecs: expected shape [N, M, D] with N of 2 or more speakers for contrast, "
             f"got {list(dvecs.shape)}"
         )
     dvecs = at_least_float32(dvecs)
-    own = _own_speaker(dvecs.shape[0], dvecs.shape[0], 0, dvecs.device)
+    own = own_speaker(dvecs.shape[0], dvecs.shape[0], 0, dvecs.device)
     similarities = centroid_similarities(dvecs, dvecs.sum(1), own)
     if similarity_floor is not None:
         similarities = similarities.clamp(min=similarity_floor)
-    return _total(similarities, own, at_least_float32(w), at_least_float32(b), loss_method)
+    return total_loss(similarities, own, at_least_float32(w), at_least_float32(b), loss_method)
+
+
+def check_trial(enrolled: Tensor, test: Tensor) -> None:
+    """Raise unless enrolled is ``[N, M, D]`` and test is ``[B, D]``."""
+    check_rank("enrolled", enrolled, "[N, M, D]", 3)
+    if test.dim() != 2 or test.shape[1] != enrolled.shape[2]:
+        raise ValueError(f"test: expected shape [B, {enrolled.shape[2]}], got {list(test.shape)}")
 
 
 def centroid_scores(enrolled: Tensor, test: Tensor) -> Tensor:
     """Cosines to the centroids: enrolled ``[N, M, D]``, test ``[B, D]`` → ``[B, N]``."""
-    check_rank("enrolled", enrolled, "[N, M, D]", 3)
-    if test.dim() != 2 or test.shape[1] != enrolled.shape[2]:
-        raise ValueError(f"test: expected shape [B, {enrolled.shape[2]}], got {list(test.shape)}")
+    check_trial(enrolled, test)
     centroids = unit(at_least_float32(enrolled).sum(1), 1)
     cosine = unit(at_least_float32(test), 1) @ centroids.t()
     return at_least_float32(cosine).clamp(-1.0, 1.0)

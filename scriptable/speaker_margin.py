@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from scriptable._checks import check_choice, check_features, check_positive
 from scriptable._labels import class_indices
-from scriptable._numeric import at_least_float32, inverse_norm, unit
+from scriptable._numeric import at_least_float32, unit
 from scriptable._projection import KeepsDefaults
 
 
@@ -38,9 +38,12 @@ def add_margin(
 
 
 def class_directions(weight: Tensor) -> Tensor:
-    """Class centres ``[C, D]`` at length one."""
+    """Class centres ``[C, D]`` at length one; a zero centre stays zero and gets no gradient."""
     weight = at_least_float32(weight)
-    return weight * inverse_norm(weight, 1)
+    # The centres are large: one pass for the norm instead of a square and a sum.
+    norm = torch.linalg.vector_norm(weight, 2.0, [1], True)
+    inverse = norm.clamp(min=1e-12).reciprocal()
+    return weight * torch.where(norm > 1e-12, inverse, torch.zeros_like(inverse))
 
 
 def class_cosines(input: Tensor, weight: Tensor) -> Tensor:

@@ -14,35 +14,34 @@ from scriptable._checks import (
     check_positive,
 )
 from scriptable._labels import class_indices
-from scriptable._numeric import at_least_float32, inverse_norm, unit
+from scriptable._numeric import at_least_float32, unit
 from scriptable._projection import KeepsDefaults
-from scriptable.speaker_margin import accuracy_of, add_margin, sine
+from scriptable.speaker_margin import accuracy_of, add_margin, class_directions, sine
 
 
-def subcenter_cosines(input: Tensor, weight: Tensor, sub_centers: int) -> Tensor:
-    """Cosine to the nearest sub-center of each class: ``[B, D]``, ``[C·K, D]`` → ``[B, C]``."""
-    weight = at_least_float32(weight)
-    centres = weight * inverse_norm(weight, 1)
-    if sub_centers > 1:
-        # Sub-centers outermost: their maximum then runs along whole rows of classes.
-        centres = centres.view(-1, sub_centers, weight.shape[1]).transpose(0, 1)
-        centres = centres.reshape(weight.shape[0], weight.shape[1])
-    cosine = F.linear(unit(at_least_float32(input), 1), centres)
-    cosine = at_least_float32(cosine).view(input.shape[0], sub_centers, -1)
-    return cosine.amax(1).clamp(-1.0, 1.0)
+def subcenter_logits(input: Tensor, weight: Tensor, sub_centers: int, scale: float) -> Tensor:
+    """s·cosine to the nearest sub-center of each class: ``[B, D]``, ``[C·K, D]`` → ``[B, C]``."""
+    centres = class_directions(weight)
+    directions = scale * unit(at_least_float32(input), 1)
+    if sub_centers == 1:
+        return at_least_float32(F.linear(directions, centres))
+    # Sub-centers outermost: their maximum then runs along whole rows of classes.
+    centres = centres.view(-1, sub_centers, weight.shape[1]).permute(1, 2, 0)
+    directions = directions.unsqueeze(0).expand(sub_centers, -1, -1)
+    return at_least_float32(torch.bmm(directions, centres)).amax(0)
 
 
-def hardest(cosine: Tensor, target: Tensor, k: int) -> Tuple[Tensor, Tensor]:
+def hardest(logits: Tensor, target: Tensor, k: int) -> Tuple[Tensor, Tensor]:
     """The k nearest classes besides the target: candidates ``[B, k + 1]``, which of them count."""
-    candidates = cosine.detach().topk(k + 1, 1)[1]
+    candidates = logits.detach().topk(k + 1, 1)[1]
     other = candidates != target.unsqueeze(1)
     # The last candidate counts only where the target is one of those before it.
     target_is_before = torch.logical_not(other[:, :k]).any(1, keepdim=True)
     return candidates, torch.cat([other[:, :k], target_is_before], 1)
 
 
-def intertopk_logits(
-    cosine: Tensor,
+def add_margins(
+    logits: Tensor,
     target: Tensor,
     margin: Tensor,
     penalty: Tensor,
@@ -51,18 +50,20 @@ def intertopk_logits(
     easy_margin: bool,
     fallback: str,
 ) -> Tensor:
-    """s·cos(θ + m) at the target, s·cos(θ − p) at the k hardest others, s·cos θ elsewhere."""
+    """s·cos θ → s·cos(θ + m) at the target, s·cos(θ − p) at the k hardest others."""
     column = target.unsqueeze(1)
-    own = cosine.gather(1, column)
-    change = add_margin(own, margin, easy_margin, fallback) - own
-    if k > 0:
-        candidates, counts = hardest(cosine, target, k)
-        near = cosine.gather(1, candidates)
-        nearer = near * torch.cos(penalty) + sine(near) * torch.sin(penalty)
-        change_near = torch.where(counts, nearer - near, torch.zeros_like(near))
-        column = torch.cat([column, candidates], 1)
-        change = torch.cat([change, change_near], 1)
-    return scale * cosine.scatter_add(1, column, change)
+    if k == 0:
+        own = (logits.gather(1, column) / scale).clamp(-1.0, 1.0)
+        change = add_margin(own, margin, easy_margin, fallback) - own
+        return logits.scatter_add(1, column, scale * change)
+    candidates, counts = hardest(logits, target, k)
+    columns = torch.cat([column, candidates], 1)
+    cosine = (logits.gather(1, columns) / scale).clamp(-1.0, 1.0)
+    own, near = cosine[:, :1], cosine[:, 1:]
+    nearer = near * torch.cos(penalty) + sine(near) * torch.sin(penalty)
+    change_near = torch.where(counts, nearer - near, torch.zeros_like(near))
+    change_own = add_margin(own, margin, easy_margin, fallback) - own
+    return logits.scatter_add(1, columns, scale * torch.cat([change_own, change_near], 1))
 
 
 def subcenter_intertopk_loss(
@@ -118,13 +119,13 @@ def subcenter_intertopk_loss(
     """
     check_choice("fallback", fallback, ["sine", "continuous"])
     check_features("input", input, weight.shape[1])
-    cosine = subcenter_cosines(input, weight, sub_centers)
-    target = class_indices(label, input.shape[0], cosine.shape[1])
-    return _loss_of_cosines(cosine, target, margin, mp, k_top, scale, easy_margin, fallback)
+    logits = subcenter_logits(input, weight, sub_centers, scale)
+    target = class_indices(label, input.shape[0], logits.shape[1])
+    return _loss_of_logits(logits, target, margin, mp, k_top, scale, easy_margin, fallback)
 
 
-def _loss_of_cosines(
-    cosine: Tensor,
+def _loss_of_logits(
+    logits: Tensor,
     target: Tensor,
     margin: Tensor,
     mp: Tensor,
@@ -133,10 +134,10 @@ def _loss_of_cosines(
     easy_margin: bool,
     fallback: str,
 ) -> Tensor:
-    k = min(k_top, cosine.shape[1] - 1)
+    k = min(k_top, logits.shape[1] - 1)
     margin = at_least_float32(margin)
     penalty = at_least_float32(mp) * margin / 0.2
-    logits = intertopk_logits(cosine, target, margin, penalty, k, scale, easy_margin, fallback)
+    logits = add_margins(logits, target, margin, penalty, k, scale, easy_margin, fallback)
     return F.cross_entropy(logits, target, reduction="none")
 
 
@@ -261,10 +262,11 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
     @torch.jit.export
     def loss_and_predictions(self, input: Tensor, label: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss, accuracy and the class of each item: scalar, scalar, ``[B]``."""
-        cosine = self.score(input)
+        check_features("input", input, self.nout)
         target = class_indices(label, input.shape[0], self.nclasses)
-        loss = _loss_of_cosines(
-            cosine,
+        logits = subcenter_logits(input, self.weight, self.K, self.scale)
+        loss = _loss_of_logits(
+            logits,
             target,
             self.margin,
             self.mp,
@@ -273,7 +275,7 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
             self.easy_margin,
             self.fallback,
         )
-        classes = torch.argmax(cosine, 1)
+        classes = torch.argmax(logits, 1)
         return loss.mean(), accuracy_of(classes, target), classes
 
     @torch.jit.export
@@ -285,4 +287,4 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
     def score(self, input: Tensor) -> Tensor:
         """Cosine to the nearest sub-center of each class: ``[B, D]`` → ``[B, C]``."""
         check_features("input", input, self.nout)
-        return subcenter_cosines(input, self.weight, self.K)
+        return subcenter_logits(input, self.weight, self.K, 1.0).clamp(-1.0, 1.0)

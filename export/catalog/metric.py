@@ -43,4 +43,13 @@ ROWS = [
         lambda: scriptable.GE2ELoss(-2, 1, "contrast", 0.0),
         "contrast, floor, negative w",
     ),
+    _metric(
+        "AngularPrototypical",
+        scriptable.AngularPrototypical,
+        also=("angular_prototypical_loss",),
+    ),
+    _metric(
+        "AngularPrototypical", lambda: scriptable.AngularPrototypical(query=0), "first is the query"
+    ),
+    _metric("Prototypical", scriptable.Prototypical, also=("prototypical_loss",)),
 ]

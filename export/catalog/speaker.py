@@ -34,10 +34,11 @@ def _head(
     variant: str = "",
     label: Draw = _PLAIN,
     also: tuple[str, ...] = (),
+    more: tuple[str, ...] = ("loss_and_predictions", "predict", "score"),
 ) -> Row:
     methods = {"forward": label}
     if not variant:
-        methods |= {"loss_and_predictions": label, "predict": _input, "score": _input}
+        methods |= {name: label if "loss" in name else _input for name in more}
     return Row(
         entry=entry,
         variant=variant,
@@ -79,5 +80,17 @@ ROWS = [
         lambda: _ARC(_DIM, _CLASSES, do_lm=True, easy_margin=True),
         "large margin, easy, column of labels",
         _with(1),
+    ),
+    _head(
+        "SphereFace2",
+        lambda: scriptable.SphereFace2(_DIM, _CLASSES),
+        also=("sphereface2_loss",),
+        more=("score",),
+    ),
+    _head(
+        "SphereFace2",
+        lambda: scriptable.SphereFace2(_DIM, _CLASSES, 32.0, 0.2, 0.5, 1),
+        "t=1, one-hot",
+        _one_hot,
     ),
 ]
