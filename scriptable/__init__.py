@@ -5,6 +5,7 @@ take tensors by position, and shapes never depend on values. The public names, f
 """
 
 from scriptable._reduction import truncate
+from scriptable.asvspoof import ASVSpoofAMSoftmaxLoss, ASVSpoofOCSoftmaxLoss
 from scriptable.autoencoder import (
     AutoencoderLoss,
     AutoencoderLossDetails,
@@ -13,6 +14,7 @@ from scriptable.autoencoder import (
     VariationalAutoencoderLossDetails,
     VariationalAutoencoderOutput,
 )
+from scriptable.binary_margin import P2SGrad, SphereFace2, p2sgrad_loss, sphereface2_loss
 from scriptable.classification import (
     ASVSpoofBinaryLoss,
     BCELoss,
@@ -41,6 +43,7 @@ from scriptable.margin import (
     am_softmax_loss,
 )
 from scriptable.masking import MaskedLoss, compute_length_mask, compute_masked_loss, reduce_loss
+from scriptable.metric import GE2ELoss, ge2e_loss
 from scriptable.metrics import (
     EqualErrorRate,
     OperatingCurve,
@@ -50,6 +53,12 @@ from scriptable.metrics import (
 )
 from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import ScorePipeline
+from scriptable.prototypical import (
+    AngularPrototypical,
+    Prototypical,
+    angular_prototypical_loss,
+    prototypical_loss,
+)
 from scriptable.regression import (
     DistanceDiffLoss,
     L1Loss,
@@ -58,6 +67,7 @@ from scriptable.regression import (
     l1_loss,
     mse_loss,
 )
+from scriptable.schedule import MarginScheduler
 from scriptable.scoring import AffineCalibration, Calibration, fit_affine_calibration, posterior
 from scriptable.separation import (
     PITSISNRLoss,
@@ -80,6 +90,9 @@ from scriptable.sequence import (
     ctc_loss_kd,
     transducer_loss,
 )
+from scriptable.sharded import ShardedArcMarginProduct, gathered_ge2e_loss
+from scriptable.speaker_margin import AAMSoftmax, Softmax, aam_softmax_loss
+from scriptable.subcenter import ArcMarginProduct_intertopk_subcenter, subcenter_intertopk_loss
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"
@@ -87,12 +100,17 @@ __version__ = "0.1.0"
 __all__ = [
     "LFCC",
     "MFCC",
+    "AAMSoftmax",
     "AMSoftmax",
+    "ASVSpoofAMSoftmaxLoss",
     "ASVSpoofBinaryLoss",
+    "ASVSpoofOCSoftmaxLoss",
     "ASoftmax",
     "AdditiveAngularMargin",
     "AffineCalibration",
     "AngularMargin",
+    "AngularPrototypical",
+    "ArcMarginProduct_intertopk_subcenter",
     "AttentiveStatisticsPooling",
     "AutoencoderLoss",
     "AutoencoderLossDetails",
@@ -107,6 +125,7 @@ __all__ = [
     "CrossEntropyKD",
     "DistanceDiffLoss",
     "EqualErrorRate",
+    "GE2ELoss",
     "KLDivLoss",
     "L1Loss",
     "Laplacian",
@@ -115,24 +134,32 @@ __all__ = [
     "LogMel",
     "LogSoftmaxWrapper",
     "MSELoss",
+    "MarginScheduler",
     "MaskedLoss",
     "MaxFeatureMap",
     "NLLLoss",
     "NLLLossKD",
     "OCSoftmax",
     "OperatingCurve",
+    "P2SGrad",
     "PITSISNRLoss",
     "PITSNRLoss",
     "PitWrapper",
+    "Prototypical",
     "SISNRLoss",
     "SNRLoss",
     "ScorePipeline",
+    "ShardedArcMarginProduct",
+    "Softmax",
+    "SphereFace2",
     "TransducerLoss",
     "VariationalAutoencoderLoss",
     "VariationalAutoencoderLossDetails",
     "VariationalAutoencoderOutput",
     "a_softmax_loss",
+    "aam_softmax_loss",
     "am_softmax_loss",
+    "angular_prototypical_loss",
     "asvspoof_binary_loss",
     "average_windows",
     "bce_loss",
@@ -149,6 +176,8 @@ __all__ = [
     "distance_diff_loss",
     "equal_error_rate",
     "fit_affine_calibration",
+    "gathered_ge2e_loss",
+    "ge2e_loss",
     "get_mask",
     "get_si_snr_with_pitwrapper",
     "get_snr_with_pitwrapper",
@@ -159,9 +188,13 @@ __all__ = [
     "nll_loss_kd",
     "oc_softmax_loss",
     "operating_curve",
+    "p2sgrad_loss",
     "posterior",
+    "prototypical_loss",
     "reduce_loss",
     "reorder_tensor",
+    "sphereface2_loss",
+    "subcenter_intertopk_loss",
     "transducer_loss",
     "truncate",
     "window_starts",

@@ -123,8 +123,13 @@ def test_score_of_a_batch_equals_the_scores_of_its_items(row: Row) -> None:
     inputs = tuple(as_float64(row.draw("score", 6), (0,)))
     with torch.no_grad():
         whole = flatten(module.score(*inputs))[0]
-        items = [flatten(module.score(inputs[0][i : i + 1], *inputs[1:]))[0] for i in range(2)]
+        items = [flatten(module.score(*only(inputs, row.score_batch, i)))[0] for i in range(2)]
     torch.testing.assert_close(whole[:2], torch.cat(items), rtol=1e-10, atol=1e-10)
+
+
+def only(inputs: Inputs, batched: int, item: int) -> Inputs:
+    """The inputs with one item left in the batched one."""
+    return (*inputs[:batched], inputs[batched][item : item + 1], *inputs[batched + 1 :])
 
 
 def run_with_gradients(

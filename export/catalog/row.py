@@ -49,6 +49,8 @@ class Row:
     padding: Padding | None = None
     differentiable: tuple[int, ...] = (0,)
     """Inputs of ``forward`` that take a gradient; empty where the result has none."""
+    score_batch: int = 0
+    """The input of ``score`` that holds the items that are scored."""
     detached: str = ""
     """Why the gradient is, on purpose, not the derivative of the value; empty where it is."""
     on_device: bool = False
