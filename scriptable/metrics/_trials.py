@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scriptable._numeric import at_least_float32
+
 _TWO = ("non-target (label 0)", "target (label 1)")
 _THREE = (*_TWO, "spoof (label 2)")
 
@@ -96,56 +98,35 @@ def check_classes(scores: Tensor, labels: Tensor, names: tuple[str, ...]) -> Non
 def count_trials(scores: Tensor, labels: Tensor, classes: int = 2) -> Counts:
     """Sort once and count; tied scores share one element.
 
-    Scores that float32 holds exactly are packed with their labels into one integer each, whose
-    order is theirs: integers sort several times faster than a permutation of them.
+    Values sort several times faster than a permutation of them does; where each class lies among
+    all is then found by merging its own sorted scores.
     """
     scores, labels = scores.detach().cpu(), labels.detach().cpu()
     if not scores.is_floating_point():
         scores = scores.double()
-    single = scores.float()
-    if scores.dtype == torch.float64 and not torch.equal(single.double(), scores):
-        values, order = torch.sort(scores)
-        sorted_labels = labels.index_select(0, order).to(torch.uint8)
-        del order
-        fresh = values[1:] != values[:-1]
+    values = _sorted(at_least_float32(scores))
+    fresh = values[1:] != values[:-1]
+    if bool(fresh.all()):
+        trials = torch.arange(1, len(values) + 1)
     else:
-        keys = _pack(single, labels)
-        _sort_in_place(keys)
-        sorted_labels = keys.bitwise_and(3).to(torch.uint8)
-        keys >>= 2
-        fresh = keys[1:] != keys[:-1]
-        values = keys
-    ends = None if bool(fresh.all()) else torch.cat([fresh, torch.ones(1, dtype=torch.bool)])
+        last_of_tie = torch.cat([fresh, torch.ones(1, dtype=torch.bool)])
+        trials = last_of_tie.nonzero().squeeze(1) + 1
+        values = values[trials - 1]
+    del fresh
     counts = []
-    for label in range(1, classes):
-        running = torch.cumsum(sorted_labels == label, 0)
-        counts.append(running if ends is None else running[ends])
-    trials = torch.arange(1, len(values) + 1) if ends is None else ends.nonzero().squeeze(1) + 1
     first = trials
-    for running in counts:
-        first = first - running
-    values = values if ends is None else values[ends]
-    return Counts(values if values.is_floating_point() else _unpack(values), (first, *counts))
+    for label in range(1, classes):
+        places = torch.searchsorted(values, _sorted(at_least_float32(scores[labels == label])))
+        counts.append(torch.bincount(places, minlength=len(values)).cumsum_(0))
+        first = first - counts[-1]
+    return Counts(values, (first, *counts))
 
 
-def _pack(scores: Tensor, labels: Tensor) -> Tensor:
-    """Integers that order as float32 ``scores`` do, shifted by two bits, plus the label."""
-    # Adding zero turns −0 into 0, which compares equal and has other bits.
-    bits = (scores + 0.0).view(torch.int32)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    keys = ordered.long()
-    keys <<= 2
-    keys += labels.long()
-    return keys
-
-
-def _unpack(ordered: Tensor) -> Tensor:
-    bits = ordered.int()
-    return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).view(torch.float32)
-
-
-def _sort_in_place(keys: Tensor) -> None:
+def _sorted(values: Tensor) -> Tensor:
+    # Adding zero copies, and turns −0 into 0, which compares equal and would sort apart.
+    values = values + 0.0
     try:
-        keys.numpy().sort()
-    except RuntimeError:  # torch was built or installed without numpy, which sorts faster
-        keys.copy_(torch.sort(keys).values)
+        values.numpy().sort()
+    except RuntimeError:  # no numpy: it sorts faster, and torch runs without it
+        values = torch.sort(values).values
+    return values

@@ -168,7 +168,7 @@ def convex_hull_equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRa
     Example:
         >>> scores, labels = torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1])
         >>> convex_hull_equal_error_rate(scores, labels).rate
-        0.333...
+        0.25
     """
     check_trials(scores, labels)
     counts = count_trials(scores, labels)

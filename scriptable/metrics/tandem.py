@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple, Optional
 
+import torch
 from torch import Tensor
 
 from scriptable.metrics._trials import check_three_classes, check_trials, count_trials
@@ -80,7 +81,7 @@ def asv_error_rates(
     if math.isnan(threshold):
         raise ValueError("threshold: expected a number, got NaN")
     accepted = scores.double() >= threshold
-    rates = [float(accepted[labels == label].double().mean()) for label in (1, 0, 2)]
+    rates = [float(accepted[labels == label].to(torch.float64).mean()) for label in (1, 0, 2)]
     return ASVErrorRates(1.0 - rates[0], rates[1], rates[2])
 
 
@@ -135,7 +136,7 @@ def min_tdcf(
         >>> scores, labels = torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1])
         >>> asv = ASVErrorRates(miss=0.02, false_alarm=0.02, spoof_false_alarm=0.5)
         >>> round(min_tdcf(scores, labels, asv).cost, 4)
-        0.536
+        0.5383
         >>> round(min_tdcf(scores, labels, asv, form="2019").cost, 4)
         0.5
     """

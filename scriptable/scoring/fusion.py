@@ -194,7 +194,7 @@ class SASVScore(nn.Module):
         >>> from scriptable import Calibration
         >>> asv, cm = Calibration(10.0, -4.0), Calibration(8.0, -2.0)
         >>> SASVScore(*asv, *cm, 0.5)(torch.tensor([0.9, 0.9]), torch.tensor([0.9, -0.1]))
-        tensor([ 4.8999, -2.1074])
+        tensor([ 5.0950, -2.1073])
     """
 
     spoof_prior: Final[float]

@@ -129,7 +129,9 @@ class PLDA(nn.Module):
             ("transform", transform),
             ("between", variances),
         ):
-            self.register_buffer(name, value.detach().to(dtype).clone())
+            # In memory order: a transposed matrix does not survive torch.export's files.
+            kept = value.detach().to(dtype).clone(memory_format=torch.contiguous_format)
+            self.register_buffer(name, kept)
 
     def forward(self, enrolled: Tensor, test: Tensor) -> Tensor:
         """Enrolled ``[N, D]`` or ``[N, M, D]``, test ``[B, D]`` → LLR ``[B, N]``."""
