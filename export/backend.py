@@ -187,15 +187,20 @@ def save(backend: Backend, source: Source, path: Path) -> None:
         torch.set_rng_state(random_state)
 
 
-def load(path: Path) -> tuple[Backend, Artefact]:
-    """Load an artefact by its own runtime, chosen by the file name's ending."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+def of(path: Path) -> Backend:
+    """The backend that a file belongs to, by its name's ending."""
     matching = [b for b in backends().values() if path.name.endswith(b.suffix)]
     if not matching:
         known = ", ".join(sorted({b.suffix for b in backends().values()}))
         raise ArtefactError(f"{path}: unknown kind of artefact; expected a name ending in {known}")
-    backend = max(matching, key=lambda b: len(b.suffix))
+    return max(matching, key=lambda b: len(b.suffix))
+
+
+def load(path: Path) -> tuple[Backend, Artefact]:
+    """Load an artefact by its own runtime, chosen by the file name's ending."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    backend = of(path)
     missing = backend.unavailable()
     if missing:
         raise ArtefactError(f"{path}: {missing}")

@@ -2,9 +2,13 @@
 
 The artefact returns the raw score of one window. Everything around it, from the microphone's
 integers to the decision, is in the contract, so that implementations in other languages agree.
+
+``task`` says which document it is: ``spoofing`` (:class:`Contract`), ``verification``
+(:class:`VerificationContract`), or ``sasv`` (:class:`SASVContract`), which answers both.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -35,8 +39,8 @@ class Audio(_Part):
     resampler_rolloff: float = Field(default=0.99, description="cut-off over the lower Nyquist")
 
 
-class Windows(_Part):
-    """From a waveform to the model's input, and from the windows' scores to one."""
+class _Windows(_Part):
+    """From a waveform to the model's input."""
 
     num_samples: int = Field(gt=0, description="samples N in a window")
     hop: int = Field(gt=0, description="samples from one window's start to the next's")
@@ -47,7 +51,21 @@ class Windows(_Part):
     short: Literal["repeat"] = Field(
         default="repeat", description="audio shorter than N: repeated from its start until N"
     )
+
+
+class Windows(_Windows):
+    """From a waveform to the model's input, and from the windows' scores to one."""
+
     combine: Literal["mean"] = Field(default="mean", description="of the windows' raw scores")
+
+
+class EmbeddingWindows(_Windows):
+    """From a waveform to the model's input, and from the windows' embeddings to one."""
+
+    combine: Literal["mean_of_unit_vectors"] = Field(
+        default="mean_of_unit_vectors",
+        description="each window's embedding is divided by its length, and the mean again",
+    )
 
 
 class Decision(_Part):
@@ -63,19 +81,68 @@ class Decision(_Part):
     operating_point: str = Field(description="what the threshold was chosen at, and on what")
 
 
-class Contract(_Part):
-    """The whole document."""
+class SpeakerDecision(_Part):
+    """From the raw score to a decision: same when scale·score + offset ≥ threshold."""
+
+    polarity: Literal["higher_is_same"] = Field(
+        default="higher_is_same", description="of the raw score"
+    )
+    scale: float = Field(description="llr = scale·score + offset, in nats")
+    offset: float = Field(description="in nats")
+    prior: float = Field(gt=0, lt=1, description="probability of same, for the posterior")
+    threshold: float = Field(description="on the LLR; same at or above it")
+    operating_point: str = Field(description="what the threshold was chosen at, and on what")
+
+
+class Scoring(_Part):
+    """From two recordings' embeddings to the raw score, by the artefact's method ``verify``."""
+
+    backend: Literal["cosine"] = Field(
+        default="cosine", description="of the enrolment's and the test's embedding"
+    )
+    embedding_dim: int = Field(gt=0, description="D; forward gives [1, D], verify takes two")
+    enrolment: Literal["mean_of_unit_vectors"] = Field(
+        default="mean_of_unit_vectors",
+        description="several enrolment recordings: mean of their embeddings, divided by its length",
+    )
+    normalisation: Literal["none", "as_norm"] = Field(
+        default="none", description="of the cosine, inside verify, by the artefact's own cohort"
+    )
+    cohort_size: int = Field(default=0, ge=0, description="embeddings in the cohort")
+    top_n: int = Field(default=0, ge=0, description="cohort scores that each side is normalised by")
+
+
+class Fusion(_Part):
+    """From the speaker's and the spoofing score to the raw score, inside the method ``verify``."""
+
+    form: Literal["sasv_llr"] = Field(
+        default="sasv_llr",
+        description="−log((1−ρ)·exp(−speaker LLR) + ρ·exp(−bona fide LLR)), arXiv 2406.10836",
+    )
+    spoof_prior: float = Field(
+        gt=0, lt=1, description="ρ: of what is to be rejected, the share that is spoofed"
+    )
+
+
+class _Document(_Part):
+    """What every task's document says."""
 
     schema_version: Literal[1] = Field(default=1, description="of this document")
-    task: Literal["spoofing"] = Field(default="spoofing", description="what is decided")
+    task: str = Field(description="what is decided")
     model: str = Field(description="front end, encoder and head, for people")
     audio: Audio
-    windows: Windows
-    decision: Decision
     versions: dict[str, str] = Field(description="of the packages that made the artefact")
     weights_sha256: str = Field(
         pattern="^[0-9a-f]{64}$", description="over the named tensors, see weights_sha256()"
     )
+
+
+class Contract(_Document):
+    """The whole document of a spoofing scorer: ``forward`` gives the raw score of a window."""
+
+    task: Literal["spoofing"] = Field(default="spoofing", description="what is decided")
+    windows: Windows
+    decision: Decision
 
     def llr(self, score: float) -> float:
         """Raw score → log-likelihood ratio in nats."""
@@ -90,12 +157,98 @@ class Contract(_Part):
         return scriptable.posterior(llr, self.decision.prior)
 
 
+class _SpeakerDocument(_Document):
+    """What the documents of the two tasks with an enrolment share."""
+
+    windows: EmbeddingWindows
+    scoring: Scoring
+    decision: SpeakerDecision
+
+    def llr(self, score: float) -> float:
+        """Raw score → log-likelihood ratio in nats."""
+        return self.decision.scale * score + self.decision.offset
+
+    def decide(self, llr: float) -> Literal["same", "different"]:
+        """LLR → decision."""
+        return "same" if llr >= self.decision.threshold else "different"
+
+    def posterior(self, llr: float) -> float:
+        """LLR → probability of same at the contract's prior."""
+        return scriptable.posterior(llr, self.decision.prior)
+
+
+class VerificationContract(_SpeakerDocument):
+    """The whole document of a speaker verifier.
+
+    ``forward`` gives an embedding ``[1, D]`` of a window; ``verify`` takes the enrolment's and the
+    test's embedding and gives the raw score ``[1, 1]``.
+    """
+
+    task: Literal["verification"] = Field(default="verification", description="what is decided")
+
+
+class SASVContract(_SpeakerDocument):
+    """The whole document of a verifier that no spoof shall pass: both questions in one number.
+
+    ``forward`` gives an embedding and the raw spoofing score ``[1]`` of a window, which
+    ``countermeasure`` is about; ``verify`` takes two embeddings and the test's spoofing score (the
+    mean over its windows) and gives the raw score ``[1, 1]`` that ``decision`` is about: same means
+    the enrolled speaker, live.
+    """
+
+    task: Literal["sasv"] = Field(default="sasv", description="what is decided")
+    countermeasure: Decision
+    fusion: Fusion
+
+    def spoofing(self) -> Contract:
+        """What the spoofing score alone means."""
+        return Contract(
+            model=self.model,
+            audio=self.audio,
+            windows=Windows(num_samples=self.windows.num_samples, hop=self.windows.hop),
+            decision=self.countermeasure,
+            versions=self.versions,
+            weights_sha256=self.weights_sha256,
+        )
+
+
+SpeakerContract = VerificationContract | SASVContract
+AnyContract = Contract | SpeakerContract
+_TASKS: dict[str, type[Contract] | type[VerificationContract] | type[SASVContract]] = {
+    "spoofing": Contract,
+    "verification": VerificationContract,
+    "sasv": SASVContract,
+}
+
+
 def parse(text: str, name: str) -> Contract:
-    """Read a contract; ``name`` is the file that it came from, for the error."""
+    """Read a spoofing contract; ``name`` is the file that it came from, for the error."""
+    contract = _read(Contract, text, name)
+    assert isinstance(contract, Contract)
+    return contract
+
+
+def parse_any(text: str, name: str) -> AnyContract:
+    """Read the contract of whichever task; ``name`` is the file that it came from."""
+    return _read(_TASKS.get(_task(text), Contract), text, name)
+
+
+def _task(text: str) -> str:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return ""
+    task = document.get("task") if isinstance(document, dict) else ""
+    return task if isinstance(task, str) else ""
+
+
+def _read(
+    model: type[Contract] | type[VerificationContract] | type[SASVContract], text: str, name: str
+) -> AnyContract:
     if not text:
         raise ArtefactError(f"{name}: has no score contract; export it with python -m export")
     try:
-        return Contract.model_validate_json(text)
+        return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "document"

@@ -1,44 +1,41 @@
 """The main job: train a scorer, export it to every backend, prove each file, and report."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
 from export import contract as contracts
-from export import parity
-from export.audio import read_waveform
-from export.backend import Backend, Inputs, Source, backends, replacing
+from export.backend import Inputs, backends, replacing
 from export.catalog import Row, draw
 from export.contract import Audio, Contract, Decision, Windows
-from export.corpus import (
-    Corpus,
-    Progress,
-    Split,
-    Utterance,
-    from_protocol,
-    from_speech_folder,
-    split_by_speaker,
-    synthetic_corpus,
+from export.corpus import Progress, Split, Utterance, split_by_speaker
+from export.demo_parts import (
+    HELD_OUT,
+    Options,
+    Result,
+    audio_for_parity,
+    check,
+    export_all,
+    latencies,
+    read_corpus,
+    runnable,
+    summaries,
 )
-from export.errors import InputError
+from export.demo_parts import artefact_paths as paths_of
 from export.ladder import Rung, compare
-from export.latency import medians, use_one_thread
-from export.parity import Record
 from export.parity_json import write_json
-from export.report import ArtefactSummary, Report, Trials, write_html
+from export.report import Report, Trials, write_html
 from export.scorer import decide, load_scorer
-from export.speech import speech_files
-from export.training import HEADS, Settings, labels_of, score, train
-from scriptable import ScorePipeline, cut_windows, equal_error_rate, fit_affine_calibration
+from export.threshold import ThresholdChoice, calibrate
+from export.training import Settings, labels_of, score, train
+from scriptable import ScorePipeline, cut_windows, equal_error_rate
+
+__all__ = ["Options", "Result", "artefact_paths", "make_contract", "read_corpus", "run"]
 
 STEM = "spoof_scorer"
-_HELD_OUT = 0.3
-_PRIOR = 0.5
 _SAME_PART = (
     "calibration and threshold were chosen on the held-out recordings that the figures are from: "
     "on new recordings expect worse"
@@ -46,62 +43,34 @@ _SAME_PART = (
 _LADDER_TRIALS = 40
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line asked for."""
-
-    out: Path
-    settings: Settings
-    protocol: Path | None = None
-    audio: Path | None = None
-    speech: Path | None = None
-    limit: int = 400
-    dynamic_batch: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the demo made."""
-
-    records: list[Record]
-    rungs: list[Rung]
-    artefacts: list[ArtefactSummary]
-    eager_ms: float
-    equal_error_rate: float
-    held_out: int
-    files: list[Path]
-    notes: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every artefact agrees with the trained model, tensors and decisions."""
-        failed = any(record.status == "fail" for record in self.records)
-        return not failed and not any(rung.flips for rung in self.rungs)
-
-
 def run(options: Options, progress: Progress) -> Result:
     """Train, export, prove and report."""
-    if options.out.exists() and not options.out.is_dir():
-        raise InputError(f"{options.out}: is no folder; give another --out")
+    check(options)
+    if options.task != "spoofing":
+        from export import speaker_demo
+
+        return speaker_demo.run(options, progress)
     corpus = read_corpus(options, progress)
-    split = split_by_speaker(corpus.utterances, _HELD_OUT, options.settings.seed)
+    split = split_by_speaker(corpus.utterances, HELD_OUT, options.settings.seed)
     pipeline = train(options.settings, split.train, progress)
     labels = labels_of(split.held_out)
     scores = score(pipeline, options.settings.hop, split.held_out)
-    contract = make_contract(pipeline, options.settings, scores, labels)
-    trials, records = _export(options, pipeline, contract, split, progress)
+    contract = make_contract(pipeline, options.settings, scores, labels, options.threshold)
+    speech = audio_for_parity(options, split.held_out)
+    row = _row(pipeline)
+    trials, records = export_all(options, row, pipeline, contract, STEM, speech, progress)
     paths = artefact_paths(options.out)
     rungs = _climb(paths, contract, split.held_out, scores, progress)
     files = {name: options.out / name for name in ("parity.json", "scores.csv", "report.html")}
     write_json(records, files["parity.json"], rungs)
     _write_scores(pipeline, contract, options.settings.hop, split, files["scores.csv"])
-    latencies = _latencies(paths, pipeline, trials[0].inputs)
+    times = latencies(paths, pipeline, trials[0].inputs)
     rate = equal_error_rate(scores, labels).rate
     result = Result(
         records=records,
         rungs=rungs,
-        artefacts=[_summary(backends()[n], p, latencies.get(n)) for n, p in paths.items()],
-        eager_ms=latencies["eager"],
+        artefacts=summaries(paths, times),
+        eager_ms=times["eager"],
         equal_error_rate=rate,
         held_out=len(split.held_out),
         files=[*paths.values(), *files.values()],
@@ -117,38 +86,18 @@ def _warnings(rate: float) -> list[str]:
     return [f"an equal error rate of {rate:.0%} is near chance: this scorer has learned nothing"]
 
 
-def read_corpus(options: Options, progress: Progress) -> Corpus:
-    """The corpus that the options name."""
-    rate = options.settings.sample_rate
-    if options.settings.head not in HEADS:
-        raise InputError(f"head: expected one of {', '.join(HEADS)}, got {options.settings.head}")
-    if (options.protocol is None) != (options.audio is None):
-        raise InputError("protocol: give --protocol and --audio together")
-    if options.protocol is not None and options.speech is not None:
-        raise InputError("speech: give either --speech or --protocol with --audio, not both")
-    if options.protocol is not None and options.audio is not None:
-        return from_protocol(
-            options.protocol, options.audio, rate, limit=options.limit, progress=progress
-        )
-    if options.speech is not None:
-        return from_speech_folder(options.speech, rate, limit=options.limit, progress=progress)
-    return synthetic_corpus(options.settings.seed, sample_rate=rate, progress=progress)
-
-
 def make_contract(
-    pipeline: ScorePipeline, settings: Settings, scores: Tensor, labels: Tensor
+    pipeline: ScorePipeline,
+    settings: Settings,
+    scores: Tensor,
+    labels: Tensor,
+    threshold: ThresholdChoice | None = None,
 ) -> Contract:
-    """Calibrate on the held-out part and put the threshold at its equal error rate."""
-    try:
-        calibration = fit_affine_calibration(scores, labels, _PRIOR)
-    except ValueError as error:
-        raise InputError(f"held-out {error}; train on other recordings or more epochs") from error
-    if calibration.scale <= 0:
-        raise InputError(
-            "held-out scores: bona fide does not score higher than spoof; "
-            "train on more recordings or for more epochs"
-        )
-    operating_point = equal_error_rate(calibration.scale * scores + calibration.offset, labels)
+    """Calibrate on the held-out part and put the threshold at the operating point."""
+    point = threshold or ThresholdChoice()
+    calibration = calibrate(scores, labels, point.prior, "bona fide")
+    llrs = calibration.scale * scores + calibration.offset
+    level, words = point.choose(llrs, labels, "held-out recordings")
     return Contract(
         model=f"{type(pipeline.frontend).__name__} + {type(pipeline.encoder).__name__} + "
         f"{type(pipeline.head).__name__}",
@@ -157,9 +106,9 @@ def make_contract(
         decision=Decision(
             scale=calibration.scale,
             offset=calibration.offset,
-            prior=_PRIOR,
-            threshold=operating_point.threshold,
-            operating_point=f"equal error rate on {len(scores)} held-out recordings",
+            prior=point.prior,
+            threshold=level,
+            operating_point=words,
         ),
         versions=contracts.versions(),
         weights_sha256=contracts.weights_sha256(pipeline.state_dict()),
@@ -168,23 +117,12 @@ def make_contract(
 
 def artefact_paths(out: Path) -> dict[str, Path]:
     """Where the artefact of each backend goes; backends that are not installed are left out."""
-    return {
-        name: out / f"{STEM}{backend.suffix}"
-        for name, backend in backends().items()
-        if not backend.unavailable()
-    }
+    return paths_of(out, STEM)
 
 
-def _export(
-    options: Options,
-    pipeline: ScorePipeline,
-    contract: Contract,
-    split: Split,
-    progress: Progress,
-) -> tuple[list[parity.Trial], list[Record]]:
-    """Save through every backend and compare each file with the trained model."""
-    n = options.settings.num_samples
-    row = Row(
+def _row(pipeline: ScorePipeline) -> Row:
+    n = pipeline.num_samples
+    return Row(
         entry="ScorePipeline",
         variant=STEM,
         module=lambda: pipeline,
@@ -192,33 +130,10 @@ def _export(
         speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],)},
         on_device=True,
     )
-    trials = parity.make_trials(row, pipeline, _audio_for_parity(options, split))
-    source = Source(
-        pipeline,
-        {"forward": row.draw("forward", 0)},
-        contract.model_dump_json(indent=1),
-        options.dynamic_batch,
-    )
-    records: list[Record] = []
-    for done, (name, path) in enumerate(artefact_paths(options.out).items()):
-        progress(f"exporting {name}", done, len(backends()))
-        records += parity.check_backend(row, backends()[name], source, trials, path)
-    for name in backends().keys() - artefact_paths(options.out).keys():
-        records += parity.check_backend(row, backends()[name], source, trials, options.out)
-    progress("exporting", len(backends()), len(backends()))
-    return trials, records
 
 
 def _random_window(generator: Generator, num_samples: int) -> Inputs:
     return (draw.waveform(generator, 1, num_samples),)
-
-
-def _audio_for_parity(options: Options, split: Split) -> Tensor:
-    """Real speech where it is at hand, else a held-out recording."""
-    files = speech_files()
-    if files:
-        return read_waveform(files[0], options.settings.sample_rate).waveform
-    return split.held_out[0].waveform
 
 
 def _climb(
@@ -233,9 +148,9 @@ def _climb(
     names = [held_out[i].name for i in chosen]
     labels = labels_of([held_out[i] for i in chosen])
     rungs = []
-    runnable = [name for name in paths if backends()[name].runnable and paths[name].exists()]
-    for done, name in enumerate(runnable):
-        progress("scoring with every file", done, len(runnable))
+    usable = runnable(paths)
+    for done, name in enumerate(usable):
+        progress("scoring with every file", done, len(usable))
         scorer = load_scorer(paths[name])
         actual = [scorer.score_waveform(held_out[i].waveform) for i in chosen]
         rungs.append(
@@ -250,7 +165,7 @@ def _climb(
                 torch.tensor(actual, dtype=torch.float64),
             )
         )
-    progress("scoring with every file", len(runnable), len(runnable))
+    progress("scoring with every file", len(usable), len(usable))
     return rungs
 
 
@@ -259,30 +174,6 @@ def _spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
-
-
-def _latencies(
-    paths: Mapping[str, Path], pipeline: ScorePipeline, inputs: Inputs
-) -> dict[str, float]:
-    """Median milliseconds per window on one thread, eager first."""
-    use_one_thread()
-    calls: dict[str, Callable[[], object]] = {"eager": partial(_eager, pipeline, inputs)}
-    for name, path in paths.items():
-        backend = backends()[name]
-        if backend.runnable and not backend.unmeasured and path.exists():
-            calls[name] = partial(backend.load(path).run, "forward", inputs)
-    return medians(calls)
-
-
-def _eager(pipeline: ScorePipeline, inputs: Inputs) -> Tensor:
-    with torch.inference_mode():
-        return pipeline(*inputs)
-
-
-def _summary(backend: Backend, path: Path, latency_ms: float | None) -> ArtefactSummary:
-    size = parity.artefact_bytes(path) if path.exists() else 0
-    note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured
-    return ArtefactSummary(path.name, backend.name, size, latency_ms, note)
 
 
 def _write_scores(
@@ -319,5 +210,6 @@ def _write_report(
         contract=contract,
         trials=Trials(held_out, llrs, labels),
         notes=result.notes,
+        ladder=result.rungs,
     )
     write_html(report, path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,6 +54,16 @@ _RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0
 _SIZE = (4.4, 3.7)  # inches: at a phone's width the text is still about 10 px high
 
 
+class Names(NamedTuple):
+    """What labels 1 and 0 are called."""
+
+    positive: str = "bona fide"
+    negative: str = "spoof"
+
+
+SPOOFING = Names()
+
+
 @dataclass(frozen=True)
 class Plot:
     """A plot for the page: an ``<svg>`` element and its caption."""
@@ -63,7 +73,7 @@ class Plot:
     caption: str
 
 
-def det(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
+def det(llrs: Tensor, labels: Tensor, threshold: float | None, names: Names = SPOOFING) -> Plot:
     """DET curve, see :func:`det_figure`."""
     rate = equal_error_rate(llrs, labels).rate
     words = f"Equal error rate {rate:.2%}."
@@ -73,17 +83,19 @@ def det(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
     if threshold is not None:
         miss, false_alarm = rates_at(llrs, labels, threshold)
         words += (
-            f" The contract's threshold rejects {miss:.2%} of the bona fide recordings "
-            f"and accepts {false_alarm:.2%} of the spoofed ones."
+            f" The contract's threshold rejects {miss:.2%} of {names.positive} "
+            f"and accepts {false_alarm:.2%} of {names.negative}."
         )
-    figure = det_figure(llrs, labels, threshold)
+    figure = det_figure(llrs, labels, threshold, names)
     return Plot(to_svg(figure, "det", "DET curve", words), "DET curve", caption)
 
 
-def histogram(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
+def histogram(
+    llrs: Tensor, labels: Tensor, threshold: float | None, names: Names = SPOOFING
+) -> Plot:
     """Histogram of LLRs, see :func:`histogram_figure`."""
     words = "Histogram of the LLRs."
-    for label, name in ((1, "Bona fide"), (0, "Spoof")):
+    for label, name in ((1, names.positive.capitalize()), (0, names.negative.capitalize())):
         values = llrs[(labels == label) & torch.isfinite(llrs)].double()
         if len(values):
             words += (
@@ -96,16 +108,18 @@ def histogram(llrs: Tensor, labels: Tensor, threshold: float | None) -> Plot:
     left_out = int((~torch.isfinite(llrs)).sum())
     if left_out:
         caption += f" {left_out} without a finite LLR are not drawn."
-    figure = histogram_figure(llrs, labels, threshold)
+    figure = histogram_figure(llrs, labels, threshold, names)
     return Plot(to_svg(figure, "scores", "Score histogram", words), "Scores", caption)
 
 
-def reliability(scores: Tensor, llrs: Tensor, labels: Tensor, prior: float) -> Plot:
+def reliability(
+    scores: Tensor, llrs: Tensor, labels: Tensor, prior: float, names: Names = SPOOFING
+) -> Plot:
     """Calibration before and after, see :func:`reliability_figure`."""
     title = "Calibration before and after"
-    words = "Stated probability of bona fide against the observed share, before and after."
+    words = f"Stated probability of {names.positive} against its share, before and after."
     caption = f"At a prior of {prior:g}; a calibrated score lies on the diagonal."
-    figure = reliability_figure(scores, llrs, labels, prior)
+    figure = reliability_figure(scores, llrs, labels, prior, names)
     return Plot(to_svg(figure, "calibration", title, words), title, caption)
 
 
@@ -152,7 +166,9 @@ def to_svg(figure: "Figure", key: str, title: str, description: str) -> str:
     return text[:end] + named[1] + text[end:]
 
 
-def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -> "Figure":
+def det_figure(
+    scores: Tensor, labels: Tensor, threshold: float | None = None, names: Names = SPOOFING
+) -> "Figure":
     r"""Detection error trade-off: miss against false alarm, both on probit axes.
 
     .. math:: x = \Phi^{-1}(P_{fa}), \qquad y = \Phi^{-1}(P_{miss})
@@ -164,6 +180,7 @@ def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -
         scores: scores or LLRs, higher = more bona fide, shape ``[T]``.
         labels: 1 for bona fide, 0 for spoof, shape ``[T]``.
         threshold: on ``scores``; its operating point is marked.
+        names: of the labels.
 
     Returns:
         The figure.
@@ -204,19 +221,22 @@ def det_figure(scores: Tensor, labels: Tensor, threshold: float | None = None) -
             )
         _rate_axis(axes, "x", floors[0], ceiling)
         _rate_axis(axes, "y", floors[1], ceiling)
-        axes.set_xlabel("spoof accepted")
-        axes.set_ylabel("bona fide rejected")
+        axes.set_xlabel(f"{names.negative} accepted")
+        axes.set_ylabel(f"{names.positive} rejected")
         _legend(axes)
     return figure
 
 
-def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = None) -> "Figure":
+def histogram_figure(
+    llrs: Tensor, labels: Tensor, threshold: float | None = None, names: Names = SPOOFING
+) -> "Figure":
     """Histogram of LLRs by class, with the threshold.
 
     Args:
         llrs: calibrated LLRs in nats, shape ``[T]``; those that are not finite are left out.
         labels: 1 for bona fide, 0 for spoof, shape ``[T]``.
         threshold: on the LLR; left out when it is not finite.
+        names: of the labels.
 
     Returns:
         The figure.
@@ -229,8 +249,8 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
 
         figure, axes = _axes()
         for label, name, colour, hatch in (
-            (0, "spoof", SPOOF, "////"),
-            (1, "bona fide", BONAFIDE, None),
+            (0, names.negative, SPOOF, "////"),
+            (1, names.positive, BONAFIDE, None),
         ):
             counts = torch.histogram(llrs[labels == label], edges).hist
             axes.stairs(
@@ -252,7 +272,7 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
                 linestyle="--",
                 label=f"threshold {threshold:.3g}",
             )
-        axes.set_xlabel("LLR in nats (higher = more bona fide)")
+        axes.set_xlabel(f"LLR in nats (higher = more {names.positive})")
         axes.set_ylabel("recordings")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=0)
@@ -261,7 +281,7 @@ def histogram_figure(llrs: Tensor, labels: Tensor, threshold: float | None = Non
 
 
 def reliability_figure(
-    scores: Tensor, llrs: Tensor, labels: Tensor, prior: float = 0.5
+    scores: Tensor, llrs: Tensor, labels: Tensor, prior: float = 0.5, names: Names = SPOOFING
 ) -> "Figure":
     """Reliability before and after calibration: stated against observed probability of bona fide.
 
@@ -272,7 +292,8 @@ def reliability_figure(
         scores: raw scores, shape ``[T]``.
         llrs: calibrated LLRs in nats, shape ``[T]``.
         labels: 1 for bona fide, 0 for spoof, shape ``[T]``.
-        prior: probability of bona fide.
+        prior: probability of label 1.
+        names: of the labels.
 
     Returns:
         The figure.
@@ -299,8 +320,8 @@ def reliability_figure(
             )
         axes.set_xlim(-0.03, 1.03)
         axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel("stated probability of bona fide")
-        axes.set_ylabel("observed share of bona fide")
+        axes.set_xlabel(f"stated probability of {names.positive}")
+        axes.set_ylabel(f"observed share of {names.positive}")
         _legend(axes)
     return figure
 

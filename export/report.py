@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from export import plots
 from export.backend import replacing
 from export.errors import MissingPackageError
+from export.ladder import Rung
 from export.parity import Record, Status
-from scriptable.metrics import check_trials, equal_error_rate
+from export.report_trials import Trials, held_out, ladder_lines
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from export.contract import Contract
+    from export.contract import AnyContract
 
 _WORST_FIRST: tuple[Status, ...] = ("fail", "waived", "skipped", "not_run", "pass")
 # A sign beside the word: the cells differ in more than colour.
@@ -47,15 +44,6 @@ class ArtefactSummary:
 
 
 @dataclass(frozen=True)
-class Trials:
-    """Held-out trials: raw scores, calibrated LLRs, and labels with 1 for bona fide."""
-
-    scores: Tensor
-    llrs: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True)
 class Report:
     """Everything that the page shows; what is absent has no section."""
 
@@ -64,9 +52,10 @@ class Report:
     versions: Mapping[str, str]
     artefacts: Sequence[ArtefactSummary] = ()
     eager_ms: float | None = None
-    contract: "Contract | None" = None
+    contract: "AnyContract | None" = None
     trials: Trials | None = None
     notes: Sequence[str] = ()
+    ladder: Sequence[Rung] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +111,8 @@ def render(report: Report) -> str:
         failures=failures,
         waivers=_reasons(report.records, ("waived",)),
         unproven=_by_backend(report.records, ("not_run", "skipped")),
-        trials=_trials(report),
+        trials=held_out(report.trials, report.contract),
+        ladder=ladder_lines(report.ladder),
         contract=_contract(report.contract),
     )
 
@@ -282,7 +272,7 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.3g} MB"
 
 
-def _contract(contract: "Contract | None") -> dict[str, Any] | None:
+def _contract(contract: "AnyContract | None") -> dict[str, Any] | None:
     """The contract's fields with their own descriptions, part by part."""
     if contract is None:
         return None
@@ -306,20 +296,38 @@ def _contract(contract: "Contract | None") -> dict[str, Any] | None:
     }
 
 
-def _rule(contract: "Contract") -> list[str]:
+def _rule(contract: "AnyContract") -> list[str]:
     """From the microphone to the decision, in sentences."""
     audio, windows, decision = contract.audio, contract.windows, contract.decision
     seconds = windows.num_samples / audio.sample_rate
+    at, below = (("Bona fide", "spoof"), ("Same", "different"))[contract.task != "spoofing"]
     return [
         f"Mono waveform at {audio.sample_rate} Hz, in windows of {windows.num_samples} samples "
         f"({seconds:.3g} s), one every {windows.hop} samples.",
-        f"Score = {windows.combine} of the windows' raw scores.",
+        *_score_rule(contract),
         f"LLR = {decision.scale:.6g} · score {'+' if decision.offset >= 0 else '−'} "
         f"{abs(decision.offset):.6g} nats.",
-        f"Bona fide when LLR ≥ {decision.threshold:.6g}, else spoof ({decision.operating_point}).",
+        f"{at} when LLR ≥ {decision.threshold:.6g}, else {below} ({decision.operating_point}).",
         f"Posterior at a prior of {decision.prior:g}: "
         f"{contract.posterior(decision.threshold):.3g} at the threshold.",
     ]
+
+
+def _score_rule(contract: "AnyContract") -> list[str]:
+    """From the windows to the raw score."""
+    if contract.task == "spoofing":
+        return [f"Score = {contract.windows.combine} of the windows' raw scores."]
+    scoring = contract.scoring  # type: ignore[union-attr]
+    normalised = ""
+    if scoring.normalisation != "none":
+        normalised = f", AS-norm by the top {scoring.top_n} of {scoring.cohort_size} in the cohort"
+    lines = [
+        "Embedding = mean of the windows' unit vectors, at length 1; enrolment likewise.",
+        f"Score = {scoring.backend} of enrolment and test{normalised}.",
+    ]
+    if contract.task == "sasv":
+        lines.append("The spoofing score is fused into it: a spoof of the speaker is no match.")
+    return lines
 
 
 def _fields(model: "BaseModel") -> Iterable[tuple[str, Any, str]]:
@@ -330,61 +338,3 @@ def _fields(model: "BaseModel") -> Iterable[tuple[str, Any, str]]:
 def _field(name: str, value: object, description: str) -> dict[str, str]:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return {"name": name, "value": text, "description": description}
-
-
-def _trials(report: Report) -> dict[str, Any] | None:
-    """Error rates and plots of the held-out trials, as far as the trials allow any."""
-    if report.trials is None:
-        return None
-    parts = (report.trials.scores, report.trials.llrs, report.trials.labels)
-    scores, llrs, labels = (part.detach().cpu() for part in parts)
-    decision = report.contract.decision if report.contract is not None else None
-    threshold = decision.threshold if decision is not None else None
-    prior = decision.prior if decision is not None else 0.5
-    counts = [int((labels == label).sum()) for label in (0, 1)]
-    shown: dict[str, Any] = {"spoof": counts[0], "bonafide": counts[1], "few": min(counts) < 100}
-    try:
-        check_trials(scores, labels)
-        check_trials(llrs, labels)
-    except ValueError as error:
-        figures = []
-        if llrs.shape == labels.shape and bool(torch.isfinite(llrs).any()):
-            figures = [plots.histogram(llrs, labels, threshold)]
-        return {**shown, "problem": str(error), "rates": [], "figures": figures}
-    figures = [
-        plots.det(llrs, labels, threshold),
-        plots.histogram(llrs, labels, threshold),
-        plots.reliability(scores, llrs, labels, prior),
-    ]
-    rates = _rates(scores, llrs, labels, threshold)
-    return {**shown, "problem": "", "rates": rates, "figures": figures}
-
-
-def _rates(
-    scores: Tensor, llrs: Tensor, labels: Tensor, threshold: float | None
-) -> list[dict[str, str]]:
-    """Error rates in words."""
-    lines = [
-        ("Equal error rate", f"{equal_error_rate(scores, labels).rate:.2%}"),
-        ("Cllr of the raw score, taken as an LLR", f"{_cllr(scores, labels):.3f} bit"),
-        ("Cllr of the calibrated LLR", f"{_cllr(llrs, labels):.3f} bit"),
-    ]
-    if threshold is not None:
-        miss, false_alarm = plots.rates_at(llrs, labels, threshold)
-        for name, rate, label in (
-            ("Bona fide rejected at the contract's threshold", miss, 1),
-            ("Spoof accepted at the contract's threshold", false_alarm, 0),
-        ):
-            count = int((labels == label).sum())
-            lines.append((name, f"{rate:.2%} ({round(rate * count)} of {count})"))
-    return [{"name": name, "value": value} for name, value in lines]
-
-
-def _cllr(llrs: Tensor, labels: Tensor) -> float:
-    """Cost of LLRs in bits: 0 is perfect, 1 is what a coin gives."""
-    llrs = llrs.double()
-    costs = [
-        torch.nn.functional.softplus(sign * llrs[labels == label]).mean()
-        for label, sign in ((1, -1.0), (0, 1.0))
-    ]
-    return float(sum(costs)) / (2 * math.log(2))

@@ -11,8 +11,8 @@ from torch import Tensor
 from export import backend as backends
 from export import contract as contracts
 from export.audio import read_waveform
-from export.backend import Artefact
-from export.contract import Contract
+from export.backend import Artefact, Inputs
+from export.contract import AnyContract, Contract, SASVContract, VerificationContract
 from export.errors import ArtefactError
 from scriptable import average_windows, cut_windows
 
@@ -42,24 +42,20 @@ class Scorer:
         contract: Contract,
         notes: tuple[str, ...] = (),
         name: str = "artefact",
+        result: int = 0,
     ) -> None:
         self.artefact = artefact
         self.contract = contract
         self.notes = notes
         self.name = name
+        self.result = result
 
     def score_waveform(self, waveform: Tensor) -> float:
         """Raw score of one recording ``[L]`` at the contract's sample rate."""
         windows = self.contract.windows
         cut = cut_windows(waveform, windows.num_samples, windows.hop)
-        try:
-            scores = [self.artefact.run("forward", (window.unsqueeze(0),))[0] for window in cut]
-            score = average_windows(torch.cat([score.reshape(1) for score in scores]))
-        except Exception as error:  # whatever a runtime raises on a program that is none of ours
-            line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise ArtefactError(
-                f"{self.name}: fails on a window of {windows.num_samples} samples ({line})"
-            ) from error
+        scores = run_windows(self.artefact, cut, self.name)[self.result]
+        score = average_windows(scores.reshape(-1))
         if not math.isfinite(score):
             raise ArtefactError(f"{self.name}: gives a score that is not finite")
         return score
@@ -84,19 +80,52 @@ def decide(contract: Contract, file: str, score: float) -> ScoredFile:
     )
 
 
+def run_windows(artefact: Artefact, windows: Tensor, name: str) -> Inputs:
+    """``forward`` on windows ``[W, N]``, one by one as the artefact takes them: ``[W, *]`` each."""
+    try:
+        results = [artefact.run("forward", (window.unsqueeze(0),)) for window in windows]
+        return tuple(
+            torch.stack([part[0] for part in parts]) for parts in zip(*results, strict=True)
+        )
+    except Exception as error:  # whatever a runtime raises on a program that is none of ours
+        line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ArtefactError(
+            f"{name}: fails on a window of {windows.shape[1]} samples ({line})"
+        ) from error
+
+
 def load_scorer(path: Path) -> Scorer:
-    """Load an artefact of any backend, its contract, and check its weights where it holds any."""
+    """Load a scorer of any backend, its contract, and check its weights where it holds any.
+
+    Of an artefact that answers both questions, this is the spoofing half.
+    """
+    artefact, contract, note = open_artefact(path)
+    if isinstance(contract, VerificationContract):
+        raise ArtefactError(
+            f"{path}: its contract decides same or different, not bona fide or spoof: "
+            "use python -m export verify"
+        )
+    if isinstance(contract, SASVContract):
+        return Scorer(artefact, contract.spoofing(), (note,), str(path), result=1)
+    return Scorer(artefact, contract, (note,), str(path))
+
+
+def open_artefact(path: Path) -> tuple[Artefact, AnyContract, str]:
+    """Load an artefact of any backend and task; the third part says what is known of its weights.
+
+    Raises:
+        InputError: if there is no such file, or it does not hold what it should.
+    """
     backend, artefact = backends.load(path)
-    contract = contracts.parse(artefact.contract(), str(path))
+    contract = contracts.parse_any(artefact.contract(), str(path))
     weights = artefact.weights()
     if weights is None:
         note = f"{backend.name}: weights not verified, the format keeps no named tensors"
-        return Scorer(artefact, contract, (note,), str(path))
+        return artefact, contract, note
     found = contracts.weights_sha256(weights)
     if found != contract.weights_sha256:
         raise ArtefactError(
             f"{path}: its weights are not the ones of its contract "
             f"(sha256 {found[:12]}..., contract {contract.weights_sha256[:12]}...)"
         )
-    note = f"{backend.name}: weights verified by sha256"
-    return Scorer(artefact, contract, (note,), str(path))
+    return artefact, contract, f"{backend.name}: weights verified by sha256"

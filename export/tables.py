@@ -8,8 +8,10 @@ from rich.text import Text
 
 from export.backend import backends
 from export.catalog import rows
-from export.demo import Result
+from export.demo_parts import Result
+from export.ladder import Rung
 from export.parity import Record, Status
+from export.report_trials import change_of_eer
 
 _WORST_FIRST: tuple[Status, ...] = ("fail", "waived", "skipped", "not_run", "pass")
 _STYLE = {
@@ -87,24 +89,37 @@ def demo_summary(result: Result) -> list[RenderableType]:
             ratio = artefact.latency_ms / result.eager_ms
             speed = (f"{artefact.latency_ms:.2f}", f"{ratio:.2f}")
         made.add_row(artefact.name, f"{artefact.bytes / 1024:.0f}", *speed)
-    ladder = Table(title="Decisions on held-out recordings", header_style="bold")
-    for name in ("file", "recordings", "max score error", "rank correlation", "flips"):
-        ladder.add_column(name, justify="left" if name == "file" else "right")
-    for rung in result.rungs:
-        error, rank = f"{rung.max_score_error:.1e}", f"{rung.rank_correlation:.6f}"
-        flips = f"[bold red]{rung.flips}[/]" if rung.flips else "0"
-        ladder.add_row(rung.artifact, str(rung.trials), error, rank, flips)
     lines = [
-        f"held-out equal error rate: {result.equal_error_rate:.1%} on {result.held_out} recordings",
-        *(f"note: {note}" for note in result.notes),
-        *(
-            f"note: {rung.artifact}: at threshold: {', '.join(rung.at_threshold)}"
-            for rung in result.rungs
-            if rung.at_threshold
-        ),
+        f"held-out equal error rate: {result.equal_error_rate:.1%} "
+        f"on {result.held_out} {result.unit}",
+        *(f"note: {note}" for note in (*result.notes, *at_threshold(result.rungs))),
         f"written: {', '.join(path.name for path in result.files)} in {result.files[0].parent}",
     ]
-    return [made, ladder, *(Text(line) for line in lines)]
+    return [made, ladder_table(result.rungs), *(Text(line) for line in lines)]
+
+
+def ladder_table(rungs: Sequence[Rung]) -> Table:
+    """How far the scores and decisions of each file are from the reference's."""
+    ladder = Table(title="Decisions on a trial list", header_style="bold")
+    columns = ("file", "trials", "max score error", "rank correlation", "flips", "change of EER")
+    for name in columns:
+        ladder.add_column(name, justify="left" if name == "file" else "right")
+    for rung in rungs:
+        error, rank = f"{rung.max_score_error:.1e}", f"{rung.rank_correlation:.6f}"
+        flips = f"[bold red]{rung.flips}[/]" if rung.flips else "0"
+        ladder.add_row(
+            Text(rung.artifact), str(rung.trials), error, rank, flips, change_of_eer(rung)
+        )
+    return ladder
+
+
+def at_threshold(rungs: Sequence[Rung]) -> list[str]:
+    """One line for each file with scores too near to the threshold to tell."""
+    return [
+        f"{rung.artifact}: at threshold: {', '.join(rung.at_threshold)}"
+        for rung in rungs
+        if rung.at_threshold
+    ]
 
 
 def catalogue_table() -> Table:

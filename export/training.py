@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import scriptable
 from export.corpus import Progress, Utterance
-from scriptable import ScorePipeline, average_windows, cut_windows
+from scriptable import EmbeddingPipeline, ScorePipeline, average_windows, cut_windows
 
 HEADS: dict[str, Callable[[int], nn.Module]] = {
     "OCSoftmax": scriptable.OCSoftmax,
@@ -51,32 +51,74 @@ def build_pipeline(settings: Settings) -> ScorePipeline:
     return ScorePipeline(frontend, encoder, head, settings.num_samples)
 
 
+def build_embedder(settings: Settings) -> EmbeddingPipeline:
+    """Log-mel energies, whose pitch and formants tell voices apart, and light CNN."""
+    frontend = scriptable.LogMel(
+        sample_rate=settings.sample_rate,
+        n_fft=512,
+        win_length=400,
+        hop_length=160,
+        n_mels=40,
+        center=False,
+    )
+    encoder = scriptable.LightCNN(frontend.n_features, settings.embedding_dim)
+    return EmbeddingPipeline(frontend, encoder, settings.num_samples)
+
+
 def train(settings: Settings, utterances: Sequence[Utterance], progress: Progress) -> ScorePipeline:
     """A trained pipeline in eval mode; the same on every run on the same machine."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         pipeline = build_pipeline(settings)
-        features, labels = _features(pipeline.frontend, settings, utterances)
-        trainable = [*pipeline.encoder.parameters(), *pipeline.head.parameters()]
-        optimizer = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=1e-4)
-        batches = -(-len(labels) // settings.batch_size)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=settings.epochs * batches
-        )
-        pipeline.train()
-        for epoch in range(settings.epochs):
-            progress("training", epoch, settings.epochs)
-            for batch in torch.randperm(len(labels)).split(settings.batch_size):
-                # Batch normalisation has no variance to learn from a single window.
-                if len(batch) > 1:
-                    embeddings = pipeline.encoder(features[batch])
-                    loss = pipeline.head(embeddings, labels[batch])
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                schedule.step()
-        progress("training", settings.epochs, settings.epochs)
+        labels = [utterance.label for utterance in utterances]
+        batches = _features(pipeline.frontend, settings, utterances, labels)
+        _fit(pipeline.encoder, pipeline.head, settings, batches, progress)
     return pipeline.eval()
+
+
+def train_embedder(
+    settings: Settings, utterances: Sequence[Utterance], progress: Progress
+) -> EmbeddingPipeline:
+    """An embedder trained to tell the utterances' speakers apart, in eval mode."""
+    speakers = sorted({utterance.speaker for utterance in utterances})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        embedder = build_embedder(settings)
+        head = scriptable.AMSoftmax(settings.embedding_dim, len(speakers), 0.2, 20.0)
+        labels = [speakers.index(utterance.speaker) for utterance in utterances]
+        batches = _features(embedder.frontend, settings, utterances, labels)
+        _fit(embedder.encoder, head, settings, batches, progress)
+    return embedder.eval()
+
+
+def _fit(
+    encoder: nn.Module,
+    head: nn.Module,
+    settings: Settings,
+    windows: tuple[Tensor, Tensor],
+    progress: Progress,
+) -> None:
+    """Train encoder and head on features and labels of windows."""
+    features, labels = windows
+    trainable = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=1e-4)
+    batches = -(-len(labels) // settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.epochs * batches
+    )
+    encoder.train()
+    head.train()
+    for epoch in range(settings.epochs):
+        progress("training", epoch, settings.epochs)
+        for batch in torch.randperm(len(labels)).split(settings.batch_size):
+            # Batch normalisation has no variance to learn from a single window.
+            if len(batch) > 1:
+                loss = head(encoder(features[batch]), labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            schedule.step()
+    progress("training", settings.epochs, settings.epochs)
 
 
 def score(pipeline: ScorePipeline, hop: int, utterances: Sequence[Utterance]) -> Tensor:
@@ -95,13 +137,16 @@ def labels_of(utterances: Sequence[Utterance]) -> Tensor:
 
 
 def _features(
-    frontend: nn.Module, settings: Settings, utterances: Sequence[Utterance]
+    frontend: nn.Module,
+    settings: Settings,
+    utterances: Sequence[Utterance],
+    classes: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Features and label of every window; the front end has nothing to learn."""
+    """Features and class of every window; the front end has nothing to learn."""
     features, labels = [], []
     with torch.no_grad():
-        for utterance in utterances:
+        for utterance, label in zip(utterances, classes, strict=True):
             windows = cut_windows(utterance.waveform, settings.num_samples, settings.hop)
             features.append(frontend(windows))
-            labels += [utterance.label] * len(windows)
+            labels += [label] * len(windows)
     return torch.cat(features), torch.tensor(labels)

@@ -1,4 +1,4 @@
-"""Rows of front ends, encoder parts, calibration and the whole pipeline."""
+"""Rows of front ends, encoder parts and the whole pipeline."""
 
 from collections.abc import Callable
 
@@ -66,12 +66,6 @@ ROWS = [
         entry="LightCNN",
         module=lambda: scriptable.LightCNN(20, 16),
         methods={"forward": lambda g: (draw.normal(g, 2, 20, 24),)},
-    ),
-    Row(
-        entry="AffineCalibration",
-        module=lambda: scriptable.AffineCalibration(3.0, -0.5),
-        methods={"forward": lambda g: (draw.normal(g, 8),)},
-        on_device=True,
     ),
     _audio("ScorePipeline", _pipeline, on_device=True),
 ]

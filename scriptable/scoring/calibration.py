@@ -1,13 +1,13 @@
 """What a raw score means: calibration to a log-likelihood ratio, and posteriors."""
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scriptable._numeric import softplus
 from scriptable.metrics import check_trials
+from scriptable.scoring._logistic import check_prior, logistic_regression
 
 
 class Calibration(NamedTuple):
@@ -88,47 +88,11 @@ def fit_affine_calibration(
         (5.598, -3.079)
     """
     check_trials(scores, labels)
-    if not 0.0 < prior < 1.0:
-        raise ValueError(f"prior: expected a probability inside (0, 1), got {prior}")
-    centre, spread = scores.double().mean(), scores.double().std(unbiased=False)
-    if not bool(spread > 0):
+    check_prior(prior)
+    if bool((scores == scores[0]).all()):
         raise ValueError("scores: expected at least two different values, got constant scores")
-    # Newton's method is scale-free only in exact arithmetic: standardise first.
-    design = torch.stack([(scores.double() - centre) / spread, torch.ones(len(scores)).double()], 1)
-    positive = labels == 1
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    targets = torch.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1 / (n_negative + 2.0))
-    weights = torch.where(positive, prior / n_positive, (1.0 - prior) / n_negative).double()
-    shift = math.log(prior / (1.0 - prior))
-    theta = _newton(design, targets.double(), weights, shift, iterations)
-    scale = float(theta[0] / spread)
-    return Calibration(scale, float(theta[1] - theta[0] * centre / spread))
-
-
-def _newton(
-    design: Tensor, targets: Tensor, weights: Tensor, shift: float, iterations: int
-) -> Tensor:
-    """Minimise the weighted cross-entropy of sigmoid(design·θ + shift) by damped Newton steps."""
-    theta = torch.zeros(design.shape[1], dtype=torch.float64)
-
-    def objective(point: Tensor) -> Tensor:
-        logits = design @ point + shift
-        return (weights * (softplus(logits) - targets * logits)).sum()
-
-    value = objective(theta)
-    for _ in range(iterations):
-        probability = torch.sigmoid(design @ theta + shift)
-        gradient = design.T @ (weights * (probability - targets))
-        if float(gradient.abs().max()) < 1e-12:
-            break
-        curvature = (weights * probability * (1.0 - probability)).clamp(min=1e-12)
-        step = torch.linalg.solve(design.T @ (curvature[:, None] * design), gradient)
-        size = 1.0
-        while size > 1e-8 and bool(objective(theta - size * step) > value):
-            size /= 2
-        theta = theta - size * step
-        value = objective(theta)
-    return theta
+    slopes, offset = logistic_regression(scores.double().unsqueeze(1), labels, prior, iterations)
+    return Calibration(float(slopes[0]), offset)
 
 
 def posterior(llr: float, prior: float) -> float:
@@ -155,9 +119,42 @@ def posterior(llr: float, prior: float) -> float:
         >>> round(posterior(2.0, 0.05), 4)
         0.28
     """
-    if not 0.0 < prior < 1.0:
-        raise ValueError(f"prior: expected a probability inside (0, 1), got {prior}")
+    check_prior(prior)
     log_odds = llr + math.log(prior / (1.0 - prior))
     if log_odds >= 0:
         return 1.0 / (1.0 + math.exp(-log_odds))
     return math.exp(log_odds) / (1.0 + math.exp(log_odds))
+
+
+class Posterior(nn.Module):
+    r"""Log-likelihood ratio → probability of bona fide at a given prior; see :func:`posterior`.
+
+    .. math:: P = \sigma(\mathrm{llr} + \operatorname{logit}\pi)
+
+    Args:
+        prior: probability π of bona fide (target) before the audio was heard.
+
+    Shape:
+        - llr: any shape, in nats; result: the same, in [0, 1].
+
+    Raises:
+        ValueError: if ``prior`` is not inside (0, 1).
+
+    Reference:
+        Bayes' rule in log-odds form; Brümmer, du Preez, 2006, eq. 4.
+
+    Example:
+        >>> Posterior(0.05)(torch.tensor([0.0, 2.0]))
+        tensor([0.0500, 0.2800])
+    """
+
+    log_odds: Final[float]
+
+    def __init__(self, prior: float = 0.5) -> None:
+        super().__init__()
+        check_prior(prior)
+        self.log_odds = math.log(prior / (1.0 - prior))
+
+    def forward(self, llr: Tensor) -> Tensor:
+        """LLR → posterior, same shape."""
+        return torch.sigmoid(llr + self.log_odds)

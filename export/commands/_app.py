@@ -1,0 +1,70 @@
+"""The application that the commands register with, and its two consoles."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from typer.core import TyperCommand
+
+app = typer.Typer(
+    help="Export speech scorers to mobile runtimes and prove each file equal to the trained model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+# Tables are for reading: a pipe has no width, and rich's 80 columns would cut them.
+out = Console(width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True)
+
+Names = Optional[list[str]]
+
+
+class ManyFiles(TyperCommand):
+    """A command whose list options each take all the words up to the next option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option before every word: ``--test a b`` becomes ``--test a --test b``."""
+        lists = {
+            name
+            for parameter in self.params
+            if getattr(parameter, "multiple", False)
+            for name in parameter.opts
+        }
+        spelled: list[str] = []
+        current = ""
+        for word in args:
+            if word.startswith("-"):
+                current = word if word in lists else ""
+            elif current and spelled[-1] != current:
+                spelled.append(current)
+            spelled.append(word)
+        return super().parse_args(ctx, spelled)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Progress on a terminal, nothing elsewhere; yields a callback (what, done, total)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def update(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield update
+
+
+def failed(lines: Iterable[str]) -> None:
+    """Reasons of failures, on stderr, as they are."""
+    for line in lines:
+        err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def note(*lines: str) -> None:
+    """Remarks for people, on stderr, as they are."""
+    for line in lines:
+        err.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,79 @@
+"""``python -m export demo``."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from export.commands._app import app, failed, out, progress_bar
+
+
+@app.command()
+def demo(
+    out_dir: Annotated[
+        Optional[Path],
+        typer.Option("--out", help="Where the artefacts go: build/demo, or build/demo-TASK."),
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(help="spoofing; verification; or sasv, which answers both at once."),
+    ] = "spoofing",
+    head: Annotated[
+        str, typer.Option(help="OCSoftmax, AMSoftmax, ASoftmax or CrossEntropy.")
+    ] = "OCSoftmax",
+    protocol: Annotated[
+        Optional[Path], typer.Option(help="ASVspoof 2019 LA protocol; needs --audio.")
+    ] = None,
+    audio: Annotated[
+        Optional[Path], typer.Option(help="Folder with the protocol's .flac or .wav files.")
+    ] = None,
+    speech: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder of genuine recordings; the spoofed half is vocoded from them."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=2, help="Read at most this many files of each class.")
+    ] = 400,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training part.")] = 12,
+    threshold: Annotated[
+        str, typer.Option(help="The contract's threshold: eer, or min_dcf at the costs below.")
+    ] = "eer",
+    prior: Annotated[
+        float, typer.Option(help="Probability of bona fide, or of the same speaker.")
+    ] = 0.5,
+    cost_miss: Annotated[float, typer.Option(help="Cost of rejecting what should pass.")] = 1.0,
+    cost_false_alarm: Annotated[
+        float, typer.Option(help="Cost of accepting what should not pass.")
+    ] = 1.0,
+    dynamic_batch: Annotated[
+        bool, typer.Option(help="Leave the batch size open where a backend can.")
+    ] = False,
+) -> None:
+    """Train a scorer, export it to every backend, and prove each file.
+
+    Example: python -m export demo --speech my_recordings --out build/mine
+    """
+    from export import demo as job
+    from export.tables import comparison_table, demo_summary, failures
+    from export.threshold import ThresholdChoice
+    from export.training import Settings
+
+    default = Path("build/demo" if task == "spoofing" else f"build/demo-{task}")
+    options = job.Options(
+        out_dir or default,
+        Settings(head=head, epochs=epochs),
+        protocol,
+        audio,
+        speech,
+        limit,
+        dynamic_batch,
+        task,
+        ThresholdChoice(threshold, prior, cost_miss, cost_false_alarm),
+    )
+    with progress_bar() as progress:
+        result = job.run(options, progress)
+    out.print(comparison_table(result.records))
+    for renderable in demo_summary(result):
+        out.print(renderable)
+    failed(failures(result.records))
+    raise typer.Exit(0 if result.passed else 1)

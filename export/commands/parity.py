@@ -1,0 +1,95 @@
+"""``python -m export parity``."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from export.commands._app import Names, app, failed, note, out, progress_bar
+from export.errors import InputError
+
+
+@app.command()
+def parity(
+    entry: Annotated[Names, typer.Option(help="Only these catalogue entries.")] = None,
+    backend: Annotated[Names, typer.Option(help="Only these backends.")] = None,
+    artifact: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="Saved scorers to compare on a trial list instead of the catalogue."),
+    ] = None,
+    protocol: Annotated[
+        Optional[Path], typer.Option(help="The trial list; needs --artifact and --audio.")
+    ] = None,
+    audio: Annotated[
+        Optional[Path], typer.Option(help="Folder with the trial list's .flac or .wav files.")
+    ] = None,
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write records here.")] = None,
+    html_file: Annotated[Optional[Path], typer.Option("--html", help="Write a page here.")] = None,
+) -> None:
+    """Save, reload and compare every catalogue row on every backend; or saved scorers on trials.
+
+    With --artifact, the first artefact is the reference that the scores and decisions of the
+    others are compared with.
+
+    Example: python -m export parity --entry AMSoftmax --json build/parity.json
+    """
+    if artifact:
+        if protocol is None or audio is None:
+            raise InputError("artifact: give --protocol and --audio with it")
+        if entry or backend or html_file:
+            raise InputError("artifact: goes without --entry, --backend and --html")
+        return climb(artifact, protocol, audio, json_file)
+    if protocol is not None or audio is not None:
+        raise InputError("protocol: needs --artifact, the scorers to compare on its trials")
+    catalogue(entry, backend, json_file, html_file)
+
+
+def catalogue(
+    entry: Names, backend: Names, json_file: Optional[Path], html_file: Optional[Path]
+) -> None:
+    """All rows on all backends."""
+    from export import parity as suite
+    from export.audio import read_waveform
+    from export.backend import select
+    from export.catalog import find
+    from export.contract import versions
+    from export.parity_json import write_json
+    from export.report import Report, write_html
+    from export.speech import HINT, speech_files
+    from export.tables import failures, parity_table
+
+    rows, backends = find(entry), select(backend)
+    files = speech_files()
+    if not files:
+        note(HINT)
+    speech = read_waveform(files[0], 16000).waveform if files else None
+    with progress_bar() as progress:
+        records = suite.run(rows, backends, speech, progress)
+    if json_file is not None:
+        write_json(records, json_file)
+    if html_file is not None:
+        write_html(Report("Parity of the catalogue", records, versions()), html_file)
+    out.print(parity_table(records))
+    out.print(", ".join(f"{count} {status}" for status, count in suite.summary(records).items()))
+    failed(failures(records))
+    raise typer.Exit(1 if "fail" in suite.summary(records) else 0)
+
+
+def climb(artifacts: list[Path], protocol: Path, audio: Path, json_file: Optional[Path]) -> None:
+    """Saved scorers on a trial list."""
+    from export.ladder import climb as compare_files
+    from export.parity_json import write_json
+    from export.tables import at_threshold, ladder_table
+
+    with progress_bar() as progress:
+        rungs = compare_files(artifacts, protocol, audio, progress)
+    if json_file is not None:
+        write_json([], json_file, rungs)
+    out.print(ladder_table(rungs))
+    note(*at_threshold(rungs))
+    failed(
+        f"{rung.artifact}: {rung.flips} of {rung.trials} decisions differ"
+        for rung in rungs
+        if rung.flips
+    )
+    raise typer.Exit(1 if any(rung.flips for rung in rungs) else 0)

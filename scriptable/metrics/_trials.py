@@ -1,0 +1,132 @@
+"""Trial lists: checks, and one exact sort that every metric starts from."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scriptable._numeric import at_least_float32
+
+_TWO = ("non-target (label 0)", "target (label 1)")
+_THREE = (*_TWO, "spoof (label 2)")
+
+
+class Counts(NamedTuple):
+    """What lies at or below each distinct score, in ascending order of the scores.
+
+    ``values [K]`` are the scores, ``below [C][K]`` the number of trials of each class whose score
+    is at most that value; the last element is the size of the class.
+    """
+
+    values: Tensor
+    below: tuple[Tensor, ...]
+
+    def total(self, label: int) -> int:
+        """Number of trials of a class."""
+        return int(self.below[label][-1])
+
+    def threshold(self, index: int) -> float:
+        """The threshold that rejects the lowest ``index`` distinct scores; 0 accepts everything."""
+        if index == 0:
+            return -torch.inf
+        if index == len(self.values):
+            return torch.inf
+        return float(midway(self.values[index - 1 : index].double(), self.values[index].double()))
+
+
+def midway(low: Tensor, high: Tensor) -> Tensor:
+    """A threshold above ``low`` that ``high`` reaches, halfway where rounding permits."""
+    # The half distance keeps large scores finite; infinite ones have no middle.
+    middle = low + (high / 2 - low / 2)
+    return torch.where((middle > low) & (middle <= high), middle, high)
+
+
+def check_trials(scores: Tensor, labels: Tensor) -> None:
+    """Raise unless scores and labels make a two-class trial list without NaN.
+
+    Args:
+        scores: one score per trial, shape ``[T]``.
+        labels: 1 for target (bona fide), 0 for non-target (spoof), shape ``[T]``.
+
+    Raises:
+        ValueError: naming the argument or the first trial that is wrong.
+
+    Example:
+        >>> check_trials(torch.tensor([0.5, float("nan")]), torch.tensor([1, 0]))
+        Traceback (most recent call last):
+        ...
+        ValueError: scores: expected numbers, got NaN at trial 1
+    """
+    check_classes(scores, labels, _TWO)
+
+
+def check_three_classes(scores: Tensor, labels: Tensor) -> None:
+    """Raise unless all of target (1), non-target (0) and spoof (2) are there, without NaN."""
+    check_classes(scores, labels, _THREE)
+
+
+def check_classes(scores: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
+    """Raise unless every label is the index of one of ``names`` and every class is there."""
+    if scores.dim() != 1:
+        raise ValueError(f"scores: expected shape [T], got {list(scores.shape)}")
+    if labels.shape != scores.shape:
+        raise ValueError(f"labels: expected shape {list(scores.shape)}, got {list(labels.shape)}")
+    # A minimum is NaN when anything is: one pass where nothing is wrong.
+    if len(scores) and scores.is_floating_point() and bool(scores.min().isnan()):
+        bad = torch.isnan(scores).nonzero()
+        raise ValueError(f"scores: expected numbers, got NaN at trial {int(bad[0])}")
+    odd = torch.ones_like(labels, dtype=torch.bool)
+    present = [False] * len(names)
+    if len(labels) and not labels.is_floating_point() and labels.dtype != torch.bool:
+        least, most = (int(x) for x in labels.aminmax())
+        if len(names) == 2 and (least, most) == (0, 1):
+            return
+    for label in range(len(names)):
+        is_label = labels == label
+        present[label] = bool(is_label.any())
+        odd &= ~is_label
+    if bool(odd.any()):
+        trial = int(odd.nonzero()[0])
+        allowed = "0 or 1" if len(names) == 2 else "0, 1 or 2"
+        raise ValueError(f"labels: expected {allowed}, got {labels[trial].item()} at trial {trial}")
+    for label in sorted(range(len(names)), key=lambda label: label != 1):
+        if not present[label]:
+            classes = "both classes" if len(names) == 2 else "all three classes"
+            raise ValueError(f"labels: expected {classes}, got no {names[label]} trial")
+
+
+def count_trials(scores: Tensor, labels: Tensor, classes: int = 2) -> Counts:
+    """Sort once and count; tied scores share one element.
+
+    Values sort several times faster than a permutation of them does; where each class lies among
+    all is then found by merging its own sorted scores.
+    """
+    scores, labels = scores.detach().cpu(), labels.detach().cpu()
+    if not scores.is_floating_point():
+        scores = scores.double()
+    values = _sorted(at_least_float32(scores))
+    fresh = values[1:] != values[:-1]
+    if bool(fresh.all()):
+        trials = torch.arange(1, len(values) + 1)
+    else:
+        last_of_tie = torch.cat([fresh, torch.ones(1, dtype=torch.bool)])
+        trials = last_of_tie.nonzero().squeeze(1) + 1
+        values = values[trials - 1]
+    del fresh
+    counts = []
+    first = trials
+    for label in range(1, classes):
+        places = torch.searchsorted(values, _sorted(at_least_float32(scores[labels == label])))
+        counts.append(torch.bincount(places, minlength=len(values)).cumsum_(0))
+        first = first - counts[-1]
+    return Counts(values, (first, *counts))
+
+
+def _sorted(values: Tensor) -> Tensor:
+    # Adding zero copies, and turns −0 into 0, which compares equal and would sort apart.
+    values = values + 0.0
+    try:
+        values.numpy().sort()
+    except RuntimeError:  # no numpy: it sorts faster, and torch runs without it
+        values = torch.sort(values).values
+    return values

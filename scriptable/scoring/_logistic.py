@@ -1,0 +1,63 @@
+"""Prior-weighted logistic regression, shared by calibration and fusion."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from scriptable._numeric import softplus
+
+
+def check_prior(prior: float, name: str = "prior") -> None:
+    """Raise unless the prior is inside (0, 1)."""
+    if not 0.0 < prior < 1.0:
+        raise ValueError(f"{name}: expected a probability inside (0, 1), got {prior}")
+
+
+def logistic_regression(
+    features: Tensor, labels: Tensor, prior: float, iterations: int
+) -> tuple[Tensor, float]:
+    """Slopes ``[K]`` and offset of the LLR for features ``[T, K]`` that are not constant.
+
+    Each class is weighted to the prior; the targets are Platt's.
+    """
+    # Newton's method is scale-free only in exact arithmetic: standardise first.
+    centre, spread = features.mean(0), features.std(0, unbiased=False)
+    ones = torch.ones(len(features), 1, dtype=torch.float64)
+    design = torch.cat([(features - centre) / spread, ones], 1)
+    positive = labels == 1
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    targets = torch.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1 / (n_negative + 2.0))
+    weights = torch.where(positive, prior / n_positive, (1.0 - prior) / n_negative).double()
+    shift = math.log(prior / (1.0 - prior))
+    theta = _newton(design, targets.double(), weights, shift, iterations)
+    slopes = theta[:-1] / spread
+    return slopes, float(theta[-1] - (slopes * centre).sum())
+
+
+def _newton(
+    design: Tensor, targets: Tensor, weights: Tensor, shift: float, iterations: int
+) -> Tensor:
+    """Minimise the weighted cross-entropy of sigmoid(design·θ + shift) by damped Newton steps."""
+    theta = torch.zeros(design.shape[1], dtype=torch.float64)
+
+    def objective(point: Tensor) -> Tensor:
+        logits = design @ point + shift
+        return (weights * (softplus(logits) - targets * logits)).sum()
+
+    value = objective(theta)
+    for _ in range(iterations):
+        probability = torch.sigmoid(design @ theta + shift)
+        gradient = design.T @ (weights * (probability - targets))
+        if float(gradient.abs().max()) < 1e-12:
+            break
+        curvature = (weights * probability * (1.0 - probability)).clamp(min=1e-12)
+        hessian = design.T @ (curvature[:, None] * design)
+        # Of systems that say the same, the least step moves all alike.
+        step = torch.linalg.pinv(hessian, hermitian=True) @ gradient
+        size = 1.0
+        while size > 1e-8 and bool(objective(theta - size * step) > value):
+            size /= 2
+        theta = theta - size * step
+        value = objective(theta)
+    return theta

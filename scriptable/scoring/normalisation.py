@@ -1,0 +1,153 @@
+"""Score normalisation against a cohort of impostors."""
+
+from typing import Final, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from scriptable._checks import check_choice, check_rank
+from scriptable._numeric import at_least_float32, unit
+from scriptable.scoring.cosine import check_embeddings, check_pair, cosine_score, speaker_centroid
+
+
+def _statistics(scores: Tensor) -> Tuple[Tensor, Tensor]:
+    """Mean and standard deviation along the last axis; the floor keeps equal scores finite."""
+    mean = scores.mean(-1)
+    variance = (scores - mean.unsqueeze(-1)).square().mean(-1)
+    return mean, variance.clamp(min=1e-8).sqrt()
+
+
+def score_norm(
+    scores: Tensor,
+    enrolled_cohort: Tensor,
+    test_cohort: Tensor,
+    form: str = "as",
+    top: int = 300,
+) -> Tensor:
+    r"""Normalise scores by those that the same utterances have against a cohort.
+
+    .. math::
+        z_{bn} = \frac{s_{bn} - \mu(e_n)}{\sigma(e_n)}, \quad
+        t_{bn} = \frac{s_{bn} - \mu(t_b)}{\sigma(t_b)}, \quad
+        s'_{bn} = \tfrac12 (z_{bn} + t_{bn})
+
+    with μ(x), σ(x) the mean and (population) standard deviation of the scores of x against the
+    cohort. The forms ``"z"``, ``"t"`` and ``"s"`` are these three; ``"as"``, adaptive, is ``"s"``
+    with only the ``top`` highest cohort scores of each enrolled speaker and each test utterance.
+
+    Args:
+        scores: ``[B, N]``.
+        enrolled_cohort: scores of the N enrolled speakers against the C of the cohort, ``[N, C]``.
+        test_cohort: scores of the B test utterances against the cohort, ``[B, C]``.
+        form: ``"z"``, ``"t"``, ``"s"`` or ``"as"``.
+        top: cohort scores that ``"as"`` keeps, at least 2.
+
+    Returns:
+        ``[B, N]``, in standard deviations.
+
+    Raises:
+        ValueError: on wrong shapes, an unknown form, or a cohort smaller than ``top``.
+
+    Reference:
+        Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", 2017,
+        eq. 1 to 6 (adaptive S-norm 1).
+
+    Example:
+        >>> scores, cohort = torch.tensor([[0.8]]), torch.tensor([[0.1, 0.3, -0.9]])
+        >>> score_norm(scores, cohort, cohort, "as", 2)
+        tensor([[6.0000]])
+    """
+    check_choice("form", form, ["z", "t", "s", "as"])
+    check_rank("scores", scores, "[B, N]", 2)
+    for name, cohort, count in (
+        ("enrolled_cohort", enrolled_cohort, scores.shape[1]),
+        ("test_cohort", test_cohort, scores.shape[0]),
+    ):
+        if cohort.dim() != 2 or cohort.shape[0] != count or cohort.shape[1] < 2:
+            raise ValueError(
+                f"{name}: expected shape [{count}, C] with C of 2 or more, got {list(cohort.shape)}"
+            )
+    raw = at_least_float32(scores)
+    enrolled_best = at_least_float32(enrolled_cohort)
+    test_best = at_least_float32(test_cohort)
+    if form == "as":
+        _check_top(top, min(enrolled_cohort.shape[1], test_cohort.shape[1]))
+        enrolled_best = torch.topk(enrolled_best, top, 1)[0]
+        test_best = torch.topk(test_best, top, 1)[0]
+    result = torch.zeros_like(raw)
+    if form != "t":
+        mean, deviation = _statistics(enrolled_best)
+        result = result + (raw - mean.unsqueeze(0)) / deviation.unsqueeze(0)
+    if form != "z":
+        mean, deviation = _statistics(test_best)
+        result = result + (raw - mean.unsqueeze(1)) / deviation.unsqueeze(1)
+    if form == "s" or form == "as":
+        return 0.5 * result
+    return result
+
+
+def _check_top(top: int, cohort: int) -> None:
+    if top < 2:
+        raise ValueError(f"top: expected 2 or more, got {top}")
+    if top > cohort:
+        raise ValueError(f"top: expected at most the {cohort} of the cohort, got {top}")
+
+
+class ScoreNorm(nn.Module):
+    r"""Cosine scorer whose scores are normalised against a cohort that it carries.
+
+    :func:`score_norm` of :func:`cosine_score`; the cohort is a buffer, so that it travels inside
+    the artefact.
+
+    Args:
+        cohort: embeddings of C impostors, ``[C, D]``, of other speakers than will be enrolled.
+        form: ``"z"``, ``"t"``, ``"s"`` or ``"as"`` (adaptive, the default).
+        top: cohort scores that ``"as"`` keeps.
+
+    Shape:
+        - enrolled: ``[N, D]`` or ``[N, M, D]``; test: ``[B, D]``; result: ``[B, N]``, higher = more
+          the same speaker.
+
+    Raises:
+        ValueError: on wrong shapes, an unknown form, a cohort smaller than ``top``, or one with
+            zero vectors or NaN.
+
+    Reference:
+        Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", 2017,
+        eq. 1 to 6 (adaptive S-norm 1).
+
+    Example:
+        >>> scorer = ScoreNorm(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), "as", 2)
+        >>> scorer(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))
+        tensor([[2.6000]])
+    """
+
+    form: Final[str]
+    top: Final[int]
+    cohort: Tensor
+
+    def __init__(self, cohort: Tensor, form: str = "as", top: int = 300) -> None:
+        super().__init__()
+        check_choice("form", form, ["z", "t", "s", "as"])
+        if cohort.dim() != 2 or cohort.shape[0] < 2:
+            raise ValueError(
+                f"cohort: expected shape [C, D] with C of 2 or more, got {list(cohort.shape)}"
+            )
+        check_embeddings(cohort, "cohort")
+        if form == "as":
+            _check_top(top, cohort.shape[0])
+        self.form = form
+        self.top = top
+        self.register_buffer("cohort", unit(at_least_float32(cohort.detach()), 1))
+
+    def forward(self, enrolled: Tensor, test: Tensor) -> Tensor:
+        """Enrolled ``[N, D]`` or ``[N, M, D]``, test ``[B, D]`` → ``[B, N]``."""
+        check_pair(enrolled, test)
+        speakers = speaker_centroid(enrolled) if enrolled.dim() == 3 else enrolled
+        return score_norm(
+            cosine_score(speakers, test),
+            cosine_score(self.cohort, speakers),
+            cosine_score(self.cohort, test),
+            self.form,
+            self.top,
+        )
