@@ -70,9 +70,14 @@ def nll_loss_kd(probabilities: Tensor, targets: Tensor, rel_lab_lengths: Tensor)
     check_shape("targets", targets, list(probabilities.shape))
     batch, frames, features = probabilities.shape
     mask = frame_mask(rel_lab_lengths, batch, frames)
-    student = select_valid(probabilities, mask).reshape(batch * frames, features)
-    teacher = select_valid(targets, mask).reshape(batch * frames, features)
-    return reduce_valid(ce_kd(student, teacher).reshape(batch, frames), mask, "mean")
+    student, teacher = probabilities, select_valid(targets, mask)
+    if targets.requires_grad:
+        # Otherwise NaN in the student's padding reaches no gradient, and the selection of the
+        # frames' losses keeps it out of the value.
+        student = select_valid(student, mask)
+    rows = (batch * frames, features)
+    loss = ce_kd(student.reshape(rows), teacher.reshape(rows)).reshape(batch, frames)
+    return reduce_valid(select_valid(loss, mask), mask, "mean")
 
 
 class CrossEntropyKD(torch.nn.Module):

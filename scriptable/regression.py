@@ -1,7 +1,7 @@
 """Regression losses over padded sequences."""
 
 import math
-from typing import Final, Optional
+from typing import Final, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,20 @@ from scriptable._reduction import (
 )
 
 
-def _difference(predictions: Tensor, targets: Tensor, mask: Optional[Tensor]) -> Tensor:
-    """Predictions − targets, 0 in the padding, before anything squares a NaN that lies there."""
+def _floating(predictions: Tensor, targets: Tensor) -> Tuple[Tensor, Tensor]:
+    """Both in float32 or wider: the squares of half precision overflow above 255."""
     check_shape("targets", targets, list(predictions.shape))
-    # Half precision is widened first: its squares overflow above 255.
-    difference = at_least_float32(predictions) - at_least_float32(targets)
-    return difference if mask is None else select_valid(difference, mask)
+    if not predictions.is_floating_point():
+        predictions = predictions.to(torch.float32)
+    if not targets.is_floating_point():
+        targets = targets.to(torch.float32)
+    return at_least_float32(predictions), at_least_float32(targets)
+
+
+def _difference(predictions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Predictions − targets, 0 in the padding, before anything squares a NaN that lies there."""
+    predictions, targets = _floating(predictions, targets)
+    return select_valid(predictions - targets, mask)
 
 
 def l1_loss(
@@ -59,14 +67,17 @@ def l1_loss(
     """
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
     if length is None:
-        return reduce_valid(_difference(predictions, targets, None).abs(), None, reduction)
+        predictions, targets = _floating(predictions, targets)
+        loss = torch.nn.functional.l1_loss(predictions, targets, reduction="none")
+        return reduce_valid(loss, None, reduction)
     batch, frames = predictions.shape[0], predictions.shape[1]
     mask = frame_mask(length, batch, frames)
     if reduction == "none":
         return _difference(predictions, targets, mask).abs()
     # Selecting the sums of frames is many times faster than selecting elements, and as safe: the
     # slope of |x| is sign(x), and sign(NaN) · 0 is 0.
-    errors = _difference(predictions, targets, None).abs().reshape(batch, frames, -1)
+    predictions, targets = _floating(predictions, targets)
+    errors = (predictions - targets).abs().reshape(batch, frames, -1)
     return reduce_valid(select_valid(errors.sum(2), mask), mask, reduction, errors.shape[2])
 
 
@@ -103,10 +114,13 @@ def mse_loss(
         tensor(0.0100)
     """
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
-    mask: Optional[Tensor] = None
-    if length is not None:
-        mask = frame_mask(length, predictions.shape[0], predictions.shape[1])
-    return reduce_valid(_difference(predictions, targets, mask).square(), mask, reduction)
+    if length is None:
+        predictions, targets = _floating(predictions, targets)
+        loss = torch.nn.functional.mse_loss(predictions, targets, reduction="none")
+        return reduce_valid(loss, None, reduction)
+    mask = frame_mask(length, predictions.shape[0], predictions.shape[1])
+    difference = _difference(predictions, targets, mask)
+    return reduce_valid(difference * difference, mask, reduction)
 
 
 def distance_diff_loss(

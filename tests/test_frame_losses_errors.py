@@ -91,3 +91,37 @@ ERRORS = [
 def test_errors_name_the_argument(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["distance_diff_loss", "compute_length_mask", "reduce_loss", "ce_kd", "nll_loss_kd"],
+)
+def test_functions_script_with_their_defaults(name: str) -> None:
+    x = torch.rand(2, 3, 4)
+    inputs = {
+        "distance_diff_loss": (x[:, 0], x[:, 0, 0]),
+        "compute_length_mask": (x, x[:, 0, 0]),
+        "reduce_loss": (x, (x > 0.5).float()),
+        "ce_kd": (x[0], x[1, :3]),
+        "nll_loss_kd": (x, x, x[:, 0, 0]),
+    }[name]
+    function = getattr(scriptable, name)
+    torch.testing.assert_close(torch.jit.script(function)(*inputs), function(*inputs))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_gives_a_float32_loss(dtype: torch.dtype) -> None:
+    x, length = torch.rand(2, 3, 4, dtype=dtype), torch.tensor([1.0, 1 / 3], dtype=dtype)
+    labels = torch.tensor([[0, 1, 2], [3, 0, 0]])
+    weight = torch.ones(4, dtype=dtype)
+    for loss in (
+        scriptable.nll_loss(x, labels, length, 0.1, 3, weight),
+        scriptable.kldiv_loss(x, labels, length, 0.1),
+        scriptable.bce_loss(x, x, length),
+        scriptable.distance_diff_loss(x[:, 0], x[:, 0, 0], length),
+        scriptable.nll_loss_kd(x, x, length),
+        scriptable.LogSoftmaxWrapper(scriptable.AdditiveAngularMargin(0.2))(x, labels, length),
+    ):
+        assert loss.dtype == torch.float32
+        assert bool(torch.isfinite(loss))
