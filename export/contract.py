@@ -163,6 +163,9 @@ class _SpeakerDocument(_Document):
     windows: EmbeddingWindows
     scoring: Scoring
     decision: SpeakerDecision
+    caution: str = Field(
+        default="", description="for people: what the model must not be trusted with, if anything"
+    )
 
     def llr(self, score: float) -> float:
         """Raw score → log-likelihood ratio in nats."""

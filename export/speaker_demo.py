@@ -102,13 +102,16 @@ def run(options: Options, progress: Progress) -> Result:
     live = [utterance for utterance in split.train if utterance.label == BONA_FIDE]
     held_out = _chosen(split.held_out, options.task)
     trials = make_trials(held_out)
+    caution = PROOF_ONLY.format(speakers=len({utterance.speaker for utterance in live}))
     speaker = train_speaker(options.settings, live, progress)
     if options.task == "verification":
         module: nn.Module = speaker
-        contract, scored = verification(speaker, options, held_out, trials)
+        contract, scored = verification(speaker, options, held_out, trials, caution)
     else:
         countermeasure = train(options.settings, split.train, progress)
-        module, contract, scored = sasv(speaker, countermeasure, options, held_out, trials)
+        module, contract, scored = sasv(
+            speaker, countermeasure, options, held_out, trials, caution
+        )
     stem = _STEMS[options.task]
     speech = audio_for_parity(options, split.held_out)
     made, records = export_all(
@@ -121,7 +124,6 @@ def run(options: Options, progress: Progress) -> Result:
     write_scores(_lines(held_out, trials, scored), files["scores.csv"], "csv")
     times = latencies(paths, module, made[0].inputs)
     scores, labels = _raw(scored), _labels(trials)
-    speakers = len({utterance.speaker for utterance in live})
     result = Result(
         records=records,
         rungs=rungs,
@@ -130,7 +132,7 @@ def run(options: Options, progress: Progress) -> Result:
         equal_error_rate=equal_error_rate(scores, labels).rate,
         held_out=len(trials),
         files=[*paths.values(), *files.values()],
-        notes=(PROOF_ONLY.format(speakers=speakers), *corpus.notes, *split.notes),
+        notes=(caution, *corpus.notes, *split.notes),
         unit="trials",
     )
     report = Report(
@@ -188,6 +190,7 @@ def verification(
     options: Options,
     held_out: Sequence[Utterance],
     trials: Sequence[SpeakerTrial],
+    caution: str = "",
 ) -> tuple[SpeakerContract, list[VerifiedFile]]:
     """The contract of a verifier, and the eager module's results under it."""
     draft = VerificationContract(
@@ -196,6 +199,7 @@ def verification(
         windows=_windows(options.settings),
         scoring=_scoring(speaker, options.settings),
         decision=_identity(),
+        caution=caution,
         versions=contracts.versions(),
         weights_sha256=contracts.weights_sha256(speaker.state_dict()),
     )
@@ -208,6 +212,7 @@ def sasv(
     options: Options,
     held_out: Sequence[Utterance],
     trials: Sequence[SpeakerTrial],
+    caution: str = "",
 ) -> tuple[SASVPipeline, SpeakerContract, list[VerifiedFile]]:
     """Both models as one, its contract, and the eager module's results under it."""
     prior = options.threshold.prior
@@ -227,6 +232,7 @@ def sasv(
         windows=_windows(options.settings),
         scoring=_scoring(speaker, options.settings),
         decision=_identity(),
+        caution=caution,
         countermeasure=Decision(
             scale=cm.scale,
             offset=cm.offset,

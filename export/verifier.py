@@ -162,4 +162,5 @@ def load_verifier(path: Path) -> Verifier:
             f"{path}: its contract decides bona fide or spoof, not same or different: "
             "use python -m export score"
         )
-    return Verifier(artefact, contract, (note,), str(path))
+    notes = (note, contract.caution) if contract.caution else (note,)
+    return Verifier(artefact, contract, notes, str(path))

@@ -108,6 +108,21 @@ def test_equal_error_rate_at_the_ends() -> None:
     assert equal_error_rate(scores, labels).rate == pytest.approx(1 / 3)
 
 
+def test_curve_without_numpy_and_in_other_types(monkeypatch) -> None:
+    scores, labels = torch.tensor([3, -1, 3, 0, 7]), torch.tensor([1, 0, 0, 1, 1])
+    expected = operating_curve(scores.double(), labels)
+    for dtype in (torch.int64, torch.float16, torch.bfloat16, torch.float32):
+        for wanted in (labels, labels.bool(), labels.float()):
+            found = operating_curve(scores.to(dtype), wanted)
+            assert all(map(torch.equal, found, expected))
+
+    def absent(self: Tensor) -> None:
+        raise RuntimeError("Numpy is not available")
+
+    monkeypatch.setattr(Tensor, "numpy", absent)
+    assert all(map(torch.equal, operating_curve(scores, labels), expected))
+
+
 BAD_TRIALS = [
     (torch.zeros(2, 1), torch.zeros(2, 1), "scores: expected shape [T], got [2, 1]"),
     (torch.zeros(3), torch.tensor([0, 1]), "labels: expected shape [3], got [2]"),
