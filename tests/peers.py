@@ -139,3 +139,16 @@ def adopt(ours: nn.Module, theirs: nn.Module) -> nn.Module:
 
 def numbers(tensor: Tensor) -> list[float]:
     return tensor.detach().reshape(-1).tolist()
+
+
+def espnet_softmax(nout: int, nclasses: int) -> nn.Module:
+    return peer("espnet2.spk.loss.softmax").Softmax(nout, nclasses)
+
+
+def espnet_aam(nout: int, nclasses: int, **config: Any) -> nn.Module:
+    return peer("espnet2.spk.loss.aamsoftmax").AAMSoftmax(nout, nclasses, **config)
+
+
+def espnet_arc(nout: int, nclasses: int, **config: Any) -> nn.Module:
+    module = peer("espnet2.spk.loss.aamsoftmax_subcenter_intertopk")
+    return module.ArcMarginProduct_intertopk_subcenter(nout, nclasses, **config)
