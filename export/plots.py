@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from export.errors import MissingPackageError
+from export.probit import point, probit, rate_axis
 from scriptable.metrics import equal_error_rate, operating_curve
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ _RC = {
     "legend.frameon": False,
     "hatch.linewidth": 0.6,
 }
-_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 _SIZE = (4.4, 3.7)  # inches: at a phone's width the text is still about 10 px high
 
 
@@ -197,13 +197,13 @@ def det_figure(
     ceiling = 0.6 if rate < 0.4 else 1 - min(floors)
     with _style():
         figure, axes = _axes()
-        x, y = _probit(curve.false_alarm, floors[0]), _probit(curve.miss, floors[1])
-        diagonal = [_point(min(floors), 0.0), _point(ceiling, 0.0)]
+        x, y = probit(curve.false_alarm, floors[0]), probit(curve.miss, floors[1])
+        diagonal = [point(min(floors), 0.0), point(ceiling, 0.0)]
         axes.plot(diagonal, diagonal, color=MUTED, linewidth=1.3, linestyle=":")
         axes.plot(x, y, color=BONAFIDE, linewidth=1.8, clip_on=True)
         axes.plot(
-            [_point(rate, floors[0])],
-            [_point(rate, floors[1])],
+            [point(rate, floors[0])],
+            [point(rate, floors[1])],
             "o",
             color=INK,
             label=f"EER {rate:.2%}",
@@ -211,16 +211,16 @@ def det_figure(
         if threshold is not None:
             miss, false_alarm = rates_at(scores, labels, threshold)
             axes.plot(
-                [_point(false_alarm, floors[0])],
-                [_point(miss, floors[1])],
+                [point(false_alarm, floors[0])],
+                [point(miss, floors[1])],
                 "D",
                 color=MARK,
                 fillstyle="none",
                 markersize=9,
                 label="contract's threshold",
             )
-        _rate_axis(axes, "x", floors[0], ceiling)
-        _rate_axis(axes, "y", floors[1], ceiling)
+        rate_axis(axes, "x", floors[0], ceiling)
+        rate_axis(axes, "y", floors[1], ceiling)
         axes.set_xlabel(f"{names.negative} accepted")
         axes.set_ylabel(f"{names.positive} rejected")
         _legend(axes)
@@ -356,30 +356,6 @@ def _legend(axes: "Axes") -> None:
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.02), borderaxespad=0, ncols=2, columnspacing=1.2
     )
-
-
-def _probit(rates: Tensor, floor: float) -> list[float]:
-    return list(torch.special.ndtri(rates.double().clamp(floor, 1 - floor)).tolist())
-
-
-def _point(rate: float, floor: float) -> float:
-    return _probit(torch.tensor([rate]), floor)[0]
-
-
-def _rate_axis(axes: "Axes", which: str, floor: float, ceiling: float) -> None:
-    """Percent ticks on a probit axis whose lowest place stands for 0."""
-    low, high = _point(floor, 0.0), _point(min(ceiling, 1 - floor), 0.0)
-    places, names = [low], ["0"]
-    for rate in _RATES:
-        place = _point(rate, 0.0)
-        if place - places[-1] > 0.09 * (high - low) and place <= high:
-            places.append(place)
-            names.append(f"{100 * rate:g}%")
-    margin = 0.04 * (high - low)
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_ticks(places, names)
-    limit = axes.set_xlim if which == "x" else axes.set_ylim
-    limit(low - margin, high + margin)
 
 
 def _edges(values: Tensor) -> Tensor:

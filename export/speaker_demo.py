@@ -109,9 +109,7 @@ def run(options: Options, progress: Progress) -> Result:
         contract, scored = verification(speaker, options, held_out, trials, caution)
     else:
         countermeasure = train(options.settings, split.train, progress)
-        module, contract, scored = sasv(
-            speaker, countermeasure, options, held_out, trials, caution
-        )
+        module, contract, scored = sasv(speaker, countermeasure, options, held_out, trials, caution)
     stem = _STEMS[options.task]
     speech = audio_for_parity(options, split.held_out)
     made, records = export_all(
