@@ -66,7 +66,7 @@ class MarginScheduler:
         finetune_start: Optional[int] = None,
         finetune_margin: float = 0.5,
     ) -> None:
-        self.heads = [heads] if isinstance(heads, torch.nn.Module) else list(heads)
+        self.heads: list[Any] = [heads] if isinstance(heads, torch.nn.Module) else list(heads)
         for head in self.heads:
             if not hasattr(head, "update"):
                 raise ValueError(f"heads: expected an update method, got {type(head).__name__}")
