@@ -15,7 +15,7 @@ from scriptable._projection import KeepsDefaults
 
 def sine(cosine: Tensor) -> Tensor:
     """Sin θ of cos θ; at cos θ = ±1 it is 0, within 1e-12, and so is its gradient."""
-    return torch.sqrt((1.0 - cosine.square()).clamp(min=1e-24))
+    return torch.sqrt(((1.0 - cosine) * (1.0 + cosine)).clamp(min=1e-24))
 
 
 def add_margin(

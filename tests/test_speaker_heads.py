@@ -1,4 +1,4 @@
-"""ESPnet's spoofing heads, SphereFace2, P2SGrad, the margin schedule, and training in half precision."""
+"""Spoofing heads over frames, SphereFace2, P2SGrad, the margin schedule, half precision."""
 
 import math
 from collections.abc import Callable
@@ -88,11 +88,11 @@ def test_labels_and_columns_of_the_spoofing_heads(make) -> None:
         assert numbers(other(LABEL, EMB)) == pytest.approx(numbers(plain(LABEL, EMB)))
         assert numbers(other.score(EMB)) == pytest.approx(numbers(plain.score(EMB)))
     for emb in (EMB[:, 0], EMB[:, :0], torch.zeros(2, 1, 3)):
-        with pytest.raises(ValueError, match="^emb: expected shape"):
+        with pytest.raises(ValueError, match=r"^emb: expected shape"):
             plain.score(emb)
     with pytest.raises(ValueError, match=r"^label: expected shape \[2\] or \[2, 1\], got \[3\]"):
         plain(torch.zeros(3, dtype=torch.int64), EMB)
-    with pytest.raises(ValueError, match="^bonafide_label: expected 0 or 1, got 2"):
+    with pytest.raises(ValueError, match=r"^bonafide_label: expected 0 or 1, got 2"):
         make(bonafide_label=2)
 
 
@@ -191,7 +191,7 @@ def test_the_exponential_ramp_rises_early_and_ends_at_the_margin() -> None:
 def test_wrong_schedules_are_refused(config, name) -> None:
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         MarginScheduler(AAMSoftmax(4, 3), **config)
-    with pytest.raises(ValueError, match="^heads: expected an update method, got Linear"):
+    with pytest.raises(ValueError, match=r"^heads: expected an update method, got Linear"):
         MarginScheduler(nn.Linear(2, 2))
 
 

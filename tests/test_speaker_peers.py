@@ -34,9 +34,15 @@ def in_double(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 @st.composite
-def cases(draw: Callable[..., Any], head: str) -> Case:
+def cases(draw: Callable[..., Any], head: str, lengths: list[float]) -> Case:
     torch.manual_seed(draw(st.integers(0, 2**32 - 1)))
-    batch, dim, classes = draw(st.integers(1, 7)), draw(st.integers(2, 9)), draw(st.integers(7, 12))
+    # In two or three dimensions angles come so close to 0 that both implementations lose, in
+    # sin θ, the digits that cos θ does not hold; what happens at 0 has tests of its own.
+    batch, dim, classes = (
+        draw(st.integers(1, 7)),
+        draw(st.integers(6, 16)),
+        draw(st.integers(7, 12)),
+    )
     if head == "softmax":
         ours, theirs = in_double(lambda: Softmax(dim, classes)), peers.espnet_softmax(dim, classes)
     else:
@@ -55,7 +61,7 @@ def cases(draw: Callable[..., Any], head: str) -> Case:
             margin = margin if margin > 0.001 else 0.0
         ours = in_double(lambda: make(dim, classes, margin=margin, easy_margin=easy, **config))
     shape = draw(st.sampled_from([(batch,), (batch, 1)]))
-    input = draw(st.sampled_from([0.1, 1.0, 30.0])) * torch.randn(batch, dim, dtype=torch.float64)
+    input = draw(st.sampled_from(lengths)) * torch.randn(batch, dim, dtype=torch.float64)
     return Case(ours, theirs.double(), input, torch.randint(classes, shape))
 
 
@@ -71,9 +77,11 @@ def triple_and_gradients(head: nn.Module, input: Tensor, label: Tensor) -> list[
 @pytest.mark.parametrize("head", ["softmax", "aam", "arc"])
 def test_value_and_gradients(head, dtype) -> None:
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
+    # The gradient grows as 1 over the length, and its absolute error with it.
+    lengths = [0.1, 1.0, 30.0] if dtype == torch.float64 else [1.0, 30.0]
 
     @FRESH
-    @given(cases(head))
+    @given(cases(head, lengths))
     def check(case: Case) -> None:
         ours, input = case.ours.to(dtype), case.input.to(dtype)
         state = {name: value.to(dtype) for name, value in case.theirs.state_dict().items()}
