@@ -165,15 +165,15 @@ def test_a_class_that_is_ruled_out_gets_no_gradient_where_the_peer_gives_nan() -
 
 
 def test_half_frames_are_rounded_up_where_the_peer_rounds_to_even() -> None:
-    log_probs = torch.full((1, 5, 2), 0.5, dtype=torch.float64).log()
+    log_probs = torch.tensor([0.75, 0.25], dtype=torch.float64).log().repeat(1, 5, 1)
     arguments = (torch.tensor([[1]]), torch.tensor([0.5]), torch.ones(1), 0)
     ours, theirs = (
         ctc_loss(log_probs, *arguments),
         speechbrain_losses().ctc_loss(log_probs, *arguments),
     )
-    # 6 of the 8 paths of three frames, 3 of the 4 of two.
-    assert float(ours) == pytest.approx(-torch.tensor(6 / 8).log().item())
-    assert float(theirs) == pytest.approx(-torch.tensor(3 / 4).log().item())
+    # One run of the label in three frames, (27 + 6 + 1)/64; in two, (6 + 1)/16.
+    assert float(ours) == pytest.approx(-torch.tensor(34 / 64).log().item())
+    assert float(theirs) == pytest.approx(-torch.tensor(7 / 16).log().item())
     assert frame_counts(torch.tensor([0.54]), 100).item() == 54
 
 
