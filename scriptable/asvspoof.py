@@ -60,8 +60,8 @@ class ASVSpoofAMSoftmaxLoss(nn.Module):
         ValueError: on a wrong shape, dtype or configuration.
 
     Reference:
-        Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, eq. 5;
-        ESPnet, ``espnet2.asvspoof.loss.am_softmax_loss``.
+        Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
+        definition of the loss; ESPnet, ``espnet2.asvspoof.loss.am_softmax_loss``.
 
     Example:
         >>> head = ASVSpoofAMSoftmaxLoss(enc_dim=2, s=10, m=0.2)
@@ -142,8 +142,8 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
         ValueError: on a wrong shape, dtype or configuration.
 
     Reference:
-        Zhang, Jiang, Duan, "One-class learning towards generalized voice spoofing detection",
-        arXiv 2010.13995, eq. 4; ESPnet, ``espnet2.asvspoof.loss.oc_softmax_loss``.
+        Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detection", arXiv
+        2010.13995, the definition of the loss; ESPnet, ``espnet2.asvspoof.loss.oc_softmax_loss``.
 
     Example:
         >>> head = ASVSpoofOCSoftmaxLoss(enc_dim=2)

@@ -57,8 +57,8 @@ def sphereface2_loss(
         ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
 
     Reference:
-        Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face
-        Recognition", arXiv 2108.01513, eq. 5.
+        Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face Recognition",
+        arXiv 2108.01513, the definition of the loss.
 
     Example:
         >>> cosine = torch.tensor([[0.6, -0.4, 0.1]])
@@ -98,8 +98,8 @@ class SphereFace2(KeepsDefaults):
         ValueError: on a wrong shape, dtype or configuration.
 
     Reference:
-        Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face
-        Recognition", arXiv 2108.01513, eq. 5 and section 3.3.
+        Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face Recognition",
+        arXiv 2108.01513, the definition of the loss.
 
     Example:
         >>> head = SphereFace2(nout=2, nclasses=2)
@@ -188,8 +188,8 @@ def p2sgrad_loss(cosine: Tensor, labels: Tensor) -> Tensor:
 
     Reference:
         Wang, Yamagishi, "A Comparative Study on Recent Neural Spoofing Countermeasures for
-        Synthetic Speech Detection", arXiv 2103.11326, section 3.2; Zhang et al., "P2SGrad",
-        arXiv 1905.02479, eq. 11.
+        Synthetic Speech Detection", arXiv 2103.11326; Zhang et al., "P2SGrad", arXiv 1905.02479,
+        eq. 11.
 
     Example:
         >>> p2sgrad_loss(torch.tensor([[0.5, -0.5]]), torch.tensor([0]))
@@ -219,8 +219,8 @@ class P2SGrad(nn.Module):
 
     Reference:
         Wang, Yamagishi, "A Comparative Study on Recent Neural Spoofing Countermeasures for
-        Synthetic Speech Detection", arXiv 2103.11326, section 3.2; Zhang et al., "P2SGrad",
-        arXiv 1905.02479, eq. 11.
+        Synthetic Speech Detection", arXiv 2103.11326; Zhang et al., "P2SGrad", arXiv 1905.02479,
+        eq. 11.
 
     Example:
         >>> head = P2SGrad(in_dim=2)

@@ -26,7 +26,7 @@ def ce_kd(inp: Tensor, target: Tensor) -> Tensor:
 
     Reference:
         ``speechbrain.nnet.losses.ce_kd``; Hinton et al., "Distilling the Knowledge in a Neural
-        Network", arXiv 1503.02531, section 2.
+        Network", arXiv 1503.02531.
 
     Example:
         >>> ce_kd(torch.tensor([[-1.0, -2.0]]), torch.tensor([[0.25, 0.75]]))
@@ -57,7 +57,7 @@ def nll_loss_kd(probabilities: Tensor, targets: Tensor, rel_lab_lengths: Tensor)
 
     Reference:
         Gao et al., "Distilling Knowledge from Ensembles of Acoustic Models for Joint CTC-Attention
-        End-to-End Speech Recognition", arXiv 2005.09310, section 3.
+        End-to-End Speech Recognition", arXiv 2005.09310, section 2 (single teacher).
 
     Example:
         >>> probabilities = torch.tensor([[[0.8, 0.2], [0.2, 0.8]]])

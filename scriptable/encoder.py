@@ -11,7 +11,7 @@ class MaxFeatureMap(nn.Module):
 
     Reference:
         Wu et al., "A Light CNN for Deep Face Representation with Noisy Labels", arXiv 1511.02683,
-        eq. 1.
+        the max-feature-map.
 
     Example:
         >>> MaxFeatureMap()(torch.tensor([[[1.0], [5.0], [2.0], [3.0]]]))
@@ -40,8 +40,7 @@ class AttentiveStatisticsPooling(nn.Module):
         - x: ``[B, C, T]``; result: ``[B, 2C]``, means then standard deviations.
 
     Reference:
-        Okabe et al., "Attentive Statistics Pooling for Deep Speaker Embedding", arXiv 1803.10963,
-        eq. 2 to 6.
+        Okabe et al., "Attentive Statistics Pooling for Deep Speaker Embedding", arXiv 1803.10963.
 
     Example:
         >>> AttentiveStatisticsPooling(channels=4)(torch.randn(2, 4, 9)).shape
@@ -74,7 +73,7 @@ class LightCNN(nn.Module):
 
     Reference:
         Lavrentyeva et al., "STC Antispoofing Systems for the ASVspoof2019 Challenge", arXiv
-        1904.05576, section 3.2, made narrower.
+        1904.05576, table 1, made narrower.
 
     Example:
         >>> encoder = LightCNN(n_features=60, embedding_dim=64)

@@ -107,7 +107,8 @@ class LaplacianVarianceLoss(nn.Module):
         ValueError: on a wrong shape or an unknown reduction.
 
     Reference:
-        Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000, eq. 7.
+        Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000, the
+        variance of the Laplacian.
 
     Example:
         >>> lap_loss = LaplacianVarianceLoss(3)

@@ -44,7 +44,7 @@ def centroid_similarities(dvecs: Tensor, sums: Tensor, own: Tensor) -> Tensor:
 
 
 def total_loss(similarities: Tensor, own: Tensor, w: Tensor, b: Tensor, loss_method: str) -> Tensor:
-    """Σ of equation 6 or 7 over all utterances, from similarities ``[n, M, N]``."""
+    """Σ of the softmax or contrast loss over all utterances, from similarities ``[n, M, N]``."""
     zero = torch.zeros_like(similarities)
     mine = torch.where(own, similarities, zero).sum(2)
     factor = w.abs()
@@ -87,8 +87,8 @@ def ge2e_loss(
         ValueError: on a wrong shape, M < 2, an unknown method, or one speaker with ``contrast``.
 
     Reference:
-        Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467,
-        eqs. 1 and 5 to 10.
+        Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467, eq. 5
+        (similarity) and the softmax and contrast losses.
 
     Example:
         >>> dvecs = torch.tensor([[[1.0, 0.0], [0.8, 0.6]], [[0.0, 1.0], [-0.6, 0.8]]])
@@ -144,8 +144,8 @@ class GE2ELoss(nn.Module):
         ValueError: on a wrong shape, M < 2, or one speaker with ``contrast``.
 
     Reference:
-        Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467,
-        eqs. 1 and 5 to 10.
+        Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467, eq. 5
+        (similarity) and the softmax and contrast losses.
 
     Example:
         >>> criterion = GE2ELoss(init_w=10.0, init_b=-5.0, loss_method="softmax")

@@ -39,8 +39,8 @@ def oc_softmax_loss(
         ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
 
     Reference:
-        Zhang, Jiang, Duan, "One-class learning towards generalized voice spoofing detection",
-        arXiv 2010.13995, eq. 4.
+        Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detection", arXiv
+        2010.13995, the definition of the loss.
 
     Example:
         >>> oc_softmax_loss(torch.tensor([0.9, 0.9, 0.4]), torch.tensor([1, 0, 1]))
@@ -72,8 +72,8 @@ class OCSoftmax(nn.Module):
         ValueError: on a wrong shape, dtype or configuration.
 
     Reference:
-        Zhang, Jiang, Duan, "One-class learning towards generalized voice spoofing detection",
-        arXiv 2010.13995, eq. 4.
+        Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detection", arXiv
+        2010.13995, the definition of the loss.
 
     Example:
         >>> head = OCSoftmax(embedding_dim=2)

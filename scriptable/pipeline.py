@@ -149,7 +149,7 @@ class SASVPipeline(nn.Module):
         ValueError: if the waveform is not ``[B, N]``, or the parts disagree about N.
 
     Reference:
-        Wang et al., arXiv 2406.10836, section 4; see :func:`scriptable.sasv_score`.
+        Wang et al., arXiv 2406.10836; see :func:`scriptable.sasv_score`.
 
     Example:
         >>> from scriptable import LFCC, LightCNN, OCSoftmax

@@ -51,8 +51,8 @@ def angular_prototypical_loss(dvecs: Tensor, w: Tensor, b: Tensor, query: int = 
         ValueError: on a wrong shape, M < 2, or a query that is not there.
 
     Reference:
-        Chung et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982,
-        eqs. 6 and 8.
+        Chung et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982, the
+        angular prototypical loss.
 
     Example:
         >>> dvecs = torch.tensor([[[1.0, 0.0], [0.8, 0.6]], [[0.0, 1.0], [0.6, 0.8]]])
@@ -83,9 +83,9 @@ def prototypical_loss(dvecs: Tensor, query: int = -1) -> Tensor:
         ValueError: on a wrong shape, M < 2, or a query that is not there.
 
     Reference:
-        Snell et al., "Prototypical Networks for Few-shot Learning", arXiv 1703.05175, eq. 2; Chung
-        et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982, eqs. 6
-        and 7.
+        Snell et al., "Prototypical Networks for Few-shot Learning", arXiv 1703.05175, the softmax
+        over distances; Chung et al., "In defence of metric learning for speaker recognition", arXiv
+        2003.11982, the prototypical loss.
 
     Example:
         >>> dvecs = torch.tensor([[[1.0, 0.0], [0.8, 0.6]], [[0.0, 1.0], [0.6, 0.8]]])
@@ -123,8 +123,8 @@ class AngularPrototypical(nn.Module):
         ValueError: on a wrong shape, M < 2, or a query that is not there.
 
     Reference:
-        Chung et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982,
-        eqs. 6 and 8.
+        Chung et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982, the
+        angular prototypical loss.
 
     Example:
         >>> criterion = AngularPrototypical()
@@ -166,7 +166,8 @@ class Prototypical(nn.Module):
         ValueError: on a wrong shape, M < 2, or a query that is not there.
 
     Reference:
-        Snell et al., "Prototypical Networks for Few-shot Learning", arXiv 1703.05175, eq. 2.
+        Snell et al., "Prototypical Networks for Few-shot Learning", arXiv 1703.05175, the softmax
+        over distances.
 
     Example:
         >>> criterion = Prototypical()

@@ -39,8 +39,8 @@ class MarginScheduler:
 
     Reference:
         Thienpondt et al., "The IDLab VoxSRC-20 submission: large margin fine-tuning and
-        quality-aware score calibration in DNN based speaker verification", arXiv 2010.11255,
-        section 2; the ramp is the one that WeSpeaker trains with.
+        quality-aware score calibration in DNN based speaker verification", arXiv 2010.11255; the
+        ramp is the one that WeSpeaker trains with.
 
     Example:
         >>> from scriptable import AAMSoftmax

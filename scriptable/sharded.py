@@ -107,7 +107,7 @@ class ShardedArcMarginProduct(nn.Module):
 
     Reference:
         An et al., "Partial FC: Training 10 Million Identities on a Single Machine", arXiv
-        2010.05222, section 3.1; the loss: arXiv 2110.05042, eq. 5.
+        2010.05222; the loss: arXiv 2110.05042.
 
     Example:
         >>> store = dist.HashStore()
@@ -279,8 +279,8 @@ def gathered_ge2e_loss(
         ValueError: on a wrong shape, M < 2, or one speaker with ``contrast``.
 
     Reference:
-        Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467,
-        eqs. 5 to 10.
+        Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467, eq. 5
+        (similarity) and the softmax and contrast losses.
 
     Example:
         >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)

@@ -127,7 +127,7 @@ def aam_softmax_loss(
 
     Reference:
         Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv
-        1801.07698, eq. 3.
+        1801.07698, the definition of the loss.
 
     Example:
         >>> embeddings = torch.tensor([[3.0, 4.0], [-1.0, 0.0]])
@@ -168,7 +168,7 @@ class AAMSoftmax(KeepsDefaults):
 
     Reference:
         Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv
-        1801.07698, eq. 3; ESPnet, ``espnet2.spk.loss.aamsoftmax``.
+        1801.07698, the definition of the loss; ESPnet, ``espnet2.spk.loss.aamsoftmax``.
 
     Example:
         >>> head = AAMSoftmax(nout=2, nclasses=2, scale=10)
@@ -281,7 +281,7 @@ class Softmax(nn.Module):
 
     Reference:
         Wang et al., "NormFace: L2 Hypersphere Embedding for Face Verification", arXiv 1704.06369,
-        eq. 3 with s = 1; ESPnet, ``espnet2.spk.loss.softmax``.
+        with s = 1; ESPnet, ``espnet2.spk.loss.softmax``.
 
     Example:
         >>> head = Softmax(nout=2, nclasses=2)

@@ -109,7 +109,8 @@ def subcenter_intertopk_loss(
 
     Reference:
         Zhao et al., "Multi-query multi-head attention pooling and Inter-TopK penalty for speaker
-        verification", arXiv 2110.05042, eq. 5; Deng et al., "Sub-center ArcFace", ECCV 2020.
+        verification", arXiv 2110.05042, the definition of the loss; Deng et al., "Sub-center
+        ArcFace", ECCV 2020.
 
     Example:
         >>> embeddings = torch.tensor([[3.0, 4.0]])
@@ -171,8 +172,8 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
 
     Reference:
         Zhao et al., "Multi-query multi-head attention pooling and Inter-TopK penalty for speaker
-        verification", arXiv 2110.05042, eq. 5; Deng et al., "Sub-center ArcFace", ECCV 2020;
-        ESPnet, ``espnet2.spk.loss.aamsoftmax_subcenter_intertopk``.
+        verification", arXiv 2110.05042, the definition of the loss; Deng et al., "Sub-center
+        ArcFace", ECCV 2020; ESPnet, ``espnet2.spk.loss.aamsoftmax_subcenter_intertopk``.
 
     Example:
         >>> head = ArcMarginProduct_intertopk_subcenter(nout=2, nclasses=2, K=1, k_top=1)

@@ -196,7 +196,7 @@ class MFCC(FrontEnd):
 
     Reference:
         Davis and Mermelstein, "Comparison of Parametric Representations for Monosyllabic Word
-        Recognition", IEEE Trans. ASSP 28(4), 1980, eq. 1.
+        Recognition", IEEE Trans. ASSP 28(4), 1980.
 
     Example:
         >>> frontend = MFCC(n_mfcc=13, n_fft=512, win_length=400, hop_length=160, n_mels=40)
@@ -287,8 +287,8 @@ class LFCC(FrontEnd):
         ImportError: if torchaudio cannot be imported.
 
     Reference:
-        Sahidullah, Kinnunen and Hanilçi, "A Comparison of Features for Synthetic Speech
-        Detection", Interspeech 2015, section 3.
+        Sahidullah, Kinnunen and Hanilçi, "A Comparison of Features for Synthetic Speech Detection",
+        Interspeech 2015.
 
     Example:
         >>> frontend = LFCC(n_filter=20, n_lfcc=20, n_fft=512, win_length=320, deltas=2)

@@ -30,7 +30,7 @@ class AngularMargin(nn.Module):
         ValueError: if the targets do not broadcast to the outputs.
 
     Reference:
-        Xiang et al., "Margin Matters", arXiv 1906.07317, eq. 4 (AM-softmax).
+        Xiang et al., "Margin Matters", arXiv 1906.07317, the AM-softmax.
 
     Example:
         >>> pred = AngularMargin()
@@ -79,8 +79,8 @@ class AdditiveAngularMargin(AngularMargin):
         ValueError: if the targets do not broadcast to the outputs.
 
     Reference:
-        Xiang et al., "Margin Matters", arXiv 1906.07317, eq. 5; Deng et al., "ArcFace", arXiv
-        1801.07698, eq. 3.
+        Xiang et al., "Margin Matters", arXiv 1906.07317, the AAM-softmax; Deng et al., "ArcFace",
+        arXiv 1801.07698, the definition of the loss.
 
     Example:
         >>> outputs = torch.tensor([ [1., -1.], [-1., 1.], [0.9, 0.1], [0.1, 0.9] ])

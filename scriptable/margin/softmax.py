@@ -37,7 +37,8 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
         ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
 
     Reference:
-        Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, eq. 5.
+        Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
+        definition of the loss.
 
     Example:
         >>> cosine = torch.tensor([[0.5, 0.4], [0.1, 0.2]])
@@ -85,8 +86,9 @@ def a_softmax_loss(
         ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
 
     Reference:
-        Liu et al., "SphereFace", arXiv 1704.08063, eq. 7; the annealing is from the authors'
-        large-margin softmax, arXiv 1612.02295, section 5.1; focal weight: arXiv 1708.02002, eq. 4.
+        Liu et al., "SphereFace", arXiv 1704.08063, the definition of the loss; the annealing is
+        from the authors' large-margin softmax, arXiv 1612.02295; focal weight: arXiv 1708.02002,
+        eq. 4.
 
     Example:
         >>> cosine = torch.tensor([[0.9, -0.4]])
@@ -137,7 +139,8 @@ class AMSoftmax(torch.nn.Module):
         ValueError: on a wrong shape, dtype or configuration.
 
     Reference:
-        Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, eq. 5.
+        Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
+        definition of the loss.
 
     Example:
         >>> head = AMSoftmax(embedding_dim=2, m=0.2, s=10.0)
@@ -217,8 +220,8 @@ class ASoftmax(KeepsDefaults):
         ValueError: on a wrong shape, dtype or configuration.
 
     Reference:
-        Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", arXiv
-        1704.08063, eq. 7.
+        Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", arXiv 1704.08063,
+        the definition of the loss.
 
     Example:
         >>> head = ASoftmax(embedding_dim=2)

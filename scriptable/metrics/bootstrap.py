@@ -45,7 +45,7 @@ def bootstrap_interval(
         ValueError: on NaN, a missing class, wrong shapes, level or rounds.
 
     Reference:
-        Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
+        Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, the percentile interval.
 
     Example:
         >>> from scriptable.metrics import equal_error_rate

@@ -29,7 +29,8 @@ def cllr(llrs: Tensor, labels: Tensor) -> float:
         ValueError: on NaN, one class only, or wrong shapes.
 
     Reference:
-        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006, eq. 19.
+        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006, the
+        definition of Cllr.
 
     Example:
         >>> round(cllr(torch.tensor([-2.0, 1.0, 3.0]), torch.tensor([0, 1, 1])), 4)
@@ -63,8 +64,8 @@ def min_cllr(scores: Tensor, labels: Tensor) -> float:
         ValueError: on NaN, one class only, or wrong shapes.
 
     Reference:
-        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006,
-        section 5; Fawcett, Niculescu-Mizil, "PAV and the ROC convex hull", 2007.
+        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006; Fawcett,
+        Niculescu-Mizil, "PAV and the ROC convex hull", 2007.
 
     Example:
         >>> round(min_cllr(torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0, 1, 0, 1])), 4)

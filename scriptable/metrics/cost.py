@@ -51,7 +51,8 @@ def bayes_threshold(prior: float, cost_miss: float = 1.0, cost_false_alarm: floa
         ValueError: on a prior outside (0, 1) or a cost that is not above zero.
 
     Reference:
-        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006, eq. 6.
+        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006, the
+        Bayes threshold.
 
     Example:
         >>> round(bayes_threshold(0.01), 3)
@@ -89,7 +90,7 @@ def min_dcf(
         ValueError: on NaN, one class only, wrong shapes, priors or costs.
 
     Reference:
-        NIST 2016 Speaker Recognition Evaluation Plan, section 3.1, with one operating point.
+        NIST 2016 Speaker Recognition Evaluation Plan, with one operating point.
 
     Example:
         >>> scores, labels = torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1])
@@ -151,7 +152,7 @@ def actual_dcf(
         ValueError: on NaN, one class only, wrong shapes, priors or costs.
 
     Reference:
-        NIST 2016 Speaker Recognition Evaluation Plan, section 3.1, with one operating point.
+        NIST 2016 Speaker Recognition Evaluation Plan, with one operating point.
 
     Example:
         >>> llrs, labels = torch.tensor([-2.0, 0.4, -0.3, 3.0]), torch.tensor([0, 0, 1, 1])

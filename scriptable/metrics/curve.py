@@ -131,7 +131,7 @@ def equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
         ValueError: on NaN, one class only, or wrong shapes.
 
     Reference:
-        Brümmer, de Villiers, "The BOSARIS Toolkit", arXiv 1304.2865, section 2.
+        Brümmer, de Villiers, "The BOSARIS Toolkit", arXiv 1304.2865.
 
     Example:
         >>> equal_error_rate(torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1]))
@@ -163,7 +163,7 @@ def convex_hull_equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRa
         ValueError: on NaN, one class only, or wrong shapes.
 
     Reference:
-        Brümmer, de Villiers, "The BOSARIS Toolkit", arXiv 1304.2865, section 2.
+        Brümmer, de Villiers, "The BOSARIS Toolkit", arXiv 1304.2865.
 
     Example:
         >>> scores, labels = torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1])

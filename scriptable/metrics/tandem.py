@@ -67,7 +67,7 @@ def asv_error_rates(
         ValueError: on NaN, a missing class, wrong shapes or a NaN threshold.
 
     Reference:
-        ASVspoof 2019 evaluation plan, section 5.
+        ASVspoof 2019 evaluation plan.
 
     Example:
         >>> scores, labels = torch.tensor([3.0, 2.0, 0.0, 1.0, 2.5]), torch.tensor([1, 1, 0, 0, 2])
@@ -128,9 +128,10 @@ def min_tdcf(
             or a verification system that no countermeasure can serve (C1 or C2 not above 0).
 
     Reference:
-        2019: Kinnunen et al., "t-DCF: a Detection Cost Function for the Tandem Assessment", arXiv
-        1804.09618, eq. 10; 2021: Kinnunen et al., "Tandem Assessment of Spoofing Countermeasures
-        and Automatic Speaker Verification: Fundamentals", arXiv 2007.05979, eq. 11.
+        2019: Kinnunen et al., "t-DCF: a Detection Cost Function for the Tandem Assessment of
+        Spoofing Countermeasures and Automatic Speaker Verification", arXiv 1804.09618; 2021:
+        Kinnunen et al., "Tandem Assessment of Spoofing Countermeasures and Automatic Speaker
+        Verification: Fundamentals", arXiv 2007.05979.
 
     Example:
         >>> scores, labels = torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1])
@@ -205,7 +206,8 @@ def min_a_dcf(
 
     Reference:
         Shim et al., "a-DCF: an architecture agnostic metric with application to spoofing-robust
-        speaker verification", arXiv 2403.01355, eq. 4; the defaults are those of its package.
+        speaker verification", arXiv 2403.01355, the definition of the metric; the defaults are
+        those of its package.
 
     Example:
         >>> scores = torch.tensor([3.0, 1.0, 0.0, 1.5, 0.5])

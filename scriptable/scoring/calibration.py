@@ -30,8 +30,7 @@ class AffineCalibration(nn.Module):
         - score: any shape; result: the same, in nats, higher = more bona fide for a > 0.
 
     Reference:
-        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006,
-        section 6.
+        Brümmer, du Preez, "Application-independent evaluation of speaker detection", 2006.
 
     Example:
         >>> AffineCalibration(scale=2.0, offset=-1.0)(torch.tensor([0.0, 1.5]))
@@ -78,7 +77,7 @@ def fit_affine_calibration(
 
     Reference:
         Brümmer, Doddington, "Likelihood-ratio calibration using prior-weighted proper scoring
-        rules", arXiv 1307.7981, eq. 2; targets: Platt, "Probabilistic outputs for support vector
+        rules", arXiv 1307.7981; targets: Platt, "Probabilistic outputs for support vector
         machines", 1999, section 2.2.
 
     Example:
@@ -111,7 +110,7 @@ def posterior(llr: float, prior: float) -> float:
         ValueError: if ``prior`` is not inside (0, 1).
 
     Reference:
-        Bayes' rule in log-odds form; Brümmer, du Preez, 2006, eq. 4.
+        Bayes' rule in log-odds form; Brümmer, du Preez, 2006.
 
     Example:
         >>> posterior(0.0, 0.5)
@@ -141,7 +140,7 @@ class Posterior(nn.Module):
         ValueError: if ``prior`` is not inside (0, 1).
 
     Reference:
-        Bayes' rule in log-odds form; Brümmer, du Preez, 2006, eq. 4.
+        Bayes' rule in log-odds form; Brümmer, du Preez, 2006.
 
     Example:
         >>> Posterior(0.05)(torch.tensor([0.0, 2.0]))

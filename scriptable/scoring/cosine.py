@@ -88,7 +88,8 @@ def cosine_score(enrolled: Tensor, test: Tensor) -> Tensor:
         ValueError: on wrong shapes.
 
     Reference:
-        Dehak et al., "Front-end factor analysis for speaker verification", 2011, eq. 5.
+        Dehak et al., "Front-end factor analysis for speaker verification", 2011, cosine distance
+        scoring.
 
     Example:
         >>> enrolled = torch.tensor([[[2.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 3.0]]])
@@ -115,7 +116,8 @@ class CosineScore(nn.Module):
         ValueError: on wrong shapes.
 
     Reference:
-        Dehak et al., "Front-end factor analysis for speaker verification", 2011, eq. 5.
+        Dehak et al., "Front-end factor analysis for speaker verification", 2011, cosine distance
+        scoring.
 
     Example:
         >>> CosineScore()(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 4.0], [-2.0, 0.0]]))

@@ -37,7 +37,7 @@ class Fusion(nn.Module):
 
     Reference:
         Brümmer et al., "Fusion of heterogeneous speaker recognition systems in the STBU submission
-        for the NIST SRE 2006", 2007, eq. 10.
+        for the NIST SRE 2006", 2007.
 
     Example:
         >>> Fusion([2.0, 0.5], offset=-1.0)(torch.tensor([[1.0, 4.0], [0.0, 0.0]]))
@@ -87,8 +87,8 @@ def fit_fusion(
             or a prior outside (0, 1); naming trial and system.
 
     Reference:
-        Brümmer et al., 2007, section III; Brümmer, Doddington, "Likelihood-ratio calibration using
-        prior-weighted proper scoring rules", arXiv 1307.7981, eq. 2.
+        Brümmer et al., 2007; Brümmer, Doddington, "Likelihood-ratio calibration using
+        prior-weighted proper scoring rules", arXiv 1307.7981.
 
     Example:
         >>> scores = torch.tensor([[0.2, 1.0], [0.4, 0.0], [0.5, 2.0], [0.3, 3.0], [0.9, 2.0]])
@@ -152,7 +152,7 @@ def sasv_score(asv_llr: Tensor, cm_llr: Tensor, spoof_prior: float = 0.5) -> Ten
 
     Reference:
         Wang et al., "Revisiting and Improving Scoring Fusion for Spoofing-aware Speaker
-        Verification Using Compositional Data Analysis", arXiv 2406.10836, section 4.
+        Verification Using Compositional Data Analysis", arXiv 2406.10836.
 
     Example:
         >>> sasv_score(torch.tensor([5.0, 5.0, -5.0]), torch.tensor([5.0, -5.0, 5.0]))
@@ -188,7 +188,7 @@ class SASVScore(nn.Module):
 
     Reference:
         Wang et al., "Revisiting and Improving Scoring Fusion for Spoofing-aware Speaker
-        Verification Using Compositional Data Analysis", arXiv 2406.10836, section 4.
+        Verification Using Compositional Data Analysis", arXiv 2406.10836.
 
     Example:
         >>> from scriptable import Calibration

@@ -50,7 +50,7 @@ def score_norm(
 
     Reference:
         Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", 2017,
-        eq. 1 to 6 (adaptive S-norm 1).
+        adaptive S-norm 1.
 
     Example:
         >>> scores, cohort = torch.tensor([[0.8]]), torch.tensor([[0.1, 0.3, -0.9]])
@@ -114,7 +114,7 @@ class ScoreNorm(nn.Module):
 
     Reference:
         Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", 2017,
-        eq. 1 to 6 (adaptive S-norm 1).
+        adaptive S-norm 1.
 
     Example:
         >>> scorer = ScoreNorm(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), "as", 2)

@@ -31,8 +31,8 @@ def plda_score(enrolled: Tensor, test: Tensor, between: Tensor) -> Tensor:
         ValueError: on wrong shapes.
 
     Reference:
-        Ioffe, "Probabilistic Linear Discriminant Analysis", 2006, eq. 5; several enrolled vectors
-        are scored by the book, not averaged and taken for one.
+        Ioffe, "Probabilistic Linear Discriminant Analysis", 2006; several enrolled vectors are
+        scored by the book, not averaged and taken for one.
 
     Example:
         >>> enrolled, between = torch.tensor([[2.0], [-1.0]]), torch.tensor([4.0])

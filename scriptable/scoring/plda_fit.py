@@ -82,7 +82,7 @@ def fit_lda(embeddings: Tensor, speakers: Tensor, dim: int) -> Tensor:
         ValueError: on wrong shapes, NaN, too few speakers or utterances, or ``dim`` out of range.
 
     Reference:
-        Fukunaga, "Introduction to Statistical Pattern Recognition", 1990, section 10.2.
+        Fukunaga, "Introduction to Statistical Pattern Recognition", 1990, discriminant analysis.
 
     Example:
         >>> x = torch.tensor([[0.0, 1.0], [0.0, -1.0], [4.0, 2.0], [5.0, -1.0], [9.0, 0.5]])
@@ -117,7 +117,7 @@ def fit_two_covariance(embeddings: Tensor, speakers: Tensor, iterations: int = 2
 
     Reference:
         Brümmer, de Villiers, "The Speaker Partitioning Problem", 2010; Sizov, Lee, Kinnunen,
-        "Unifying probabilistic linear discriminant analysis variants", 2014, section 4.
+        "Unifying probabilistic linear discriminant analysis variants", 2014.
 
     Example:
         >>> g = torch.Generator().manual_seed(0)

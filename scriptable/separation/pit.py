@@ -87,8 +87,8 @@ class PitWrapper(nn.Module):
         ValueError: on mismatched shapes, more than 16 sources, or a base loss that reduces.
 
     Reference:
-        Kolbæk et al., "Multitalker Speech Separation With Utterance-Level Permutation Invariant
-        Training", arXiv 1703.06284, eq. 9.
+        Kolbæk et al., "Multi-talker Speech Separation with Utterance-level Permutation Invariant
+        Training of Deep Recurrent Neural Networks", arXiv 1703.06284.
 
     Example:
         >>> pit_mse = PitWrapper(nn.MSELoss(reduction="none"))

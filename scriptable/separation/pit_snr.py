@@ -70,7 +70,8 @@ def get_si_snr_with_pitwrapper(
         ValueError: on mismatched shapes or more than 16 sources.
 
     Reference:
-        Kolbæk et al., arXiv 1703.06284, eq. 9; Le Roux et al., arXiv 1811.02508, eq. 3.
+        Kolbæk et al., arXiv 1703.06284; Le Roux et al., arXiv 1811.02508, the definition of the
+        SI-SDR.
 
     Example:
         >>> x = torch.arange(600).reshape(3, 100, 2)
@@ -103,7 +104,7 @@ def get_snr_with_pitwrapper(
         ValueError: on mismatched shapes or more than 16 sources.
 
     Reference:
-        Kolbæk et al., arXiv 1703.06284, eq. 9; ``speechbrain.nnet.losses.cal_snr``.
+        Kolbæk et al., arXiv 1703.06284; ``speechbrain.nnet.losses.cal_snr``.
 
     Example:
         >>> left, right = torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([2.0, 2.0, 0.0, 0.0])

@@ -80,7 +80,8 @@ def cal_si_snr(
         ValueError: if the shapes differ.
 
     Reference:
-        Le Roux et al., "SDR – half-baked or well done?", arXiv 1811.02508, eq. 3.
+        Le Roux et al., "SDR – half-baked or well done?", arXiv 1811.02508, the definition of the
+        SI-SDR.
 
     Example:
         >>> x = torch.Tensor([[1, 0], [123, 45], [34, 5], [2312, 421]])
@@ -126,7 +127,8 @@ def cal_snr(
         ValueError: if the shapes differ.
 
     Reference:
-        ``speechbrain.nnet.losses.cal_snr``; Le Roux et al., arXiv 1811.02508, eq. 1.
+        ``speechbrain.nnet.losses.cal_snr``; Le Roux et al., arXiv 1811.02508, the definition of the
+        SNR.
 
     Example:
         >>> x = torch.tensor([1.0, -1.0, 1.0, -1.0]).reshape(4, 1, 1, 1)
