@@ -74,7 +74,8 @@ def by_hand(scores: Tensor, enrolled: Tensor, test: Tensor, form: str, top: int)
     for b in range(scores.shape[0]):
         for n in range(scores.shape[1]):
             e, t = (np.sort(x.numpy())[::-1][:best] for x in (enrolled[n], test[b]))
-            z, u = ((float(scores[b, n]) - x.mean()) / x.std() for x in (e, t))
+            # A spread below 1e-4 counts as 1e-4: equal cohort scores must not divide by nothing.
+            z, u = ((float(scores[b, n]) - x.mean()) / max(x.std(), 1e-4) for x in (e, t))
             result[b, n] = {"z": z, "t": u}.get(form, (z + u) / 2)
     return result
 
