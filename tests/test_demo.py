@@ -34,6 +34,7 @@ from export.corpus import Utterance, split_by_speaker
 from export.errors import InputError
 from export.scorer import load_scorer
 from export.training import Settings
+from scriptable import equal_error_rate, fit_affine_calibration
 
 SETTINGS = Settings(num_samples=8000, hop=8000, epochs=12, batch_size=6)
 SPEAKERS = {"anna": 190.0, "bert": 105.0, "cleo": 150.0}
@@ -207,6 +208,19 @@ def test_scores_mean_what_the_contract_in_the_file_says(
         assert float(row["threshold"]) == contract.decision.threshold
         accepted = llr >= contract.decision.threshold
         assert row["decision"] == ("bonafide" if accepted else "spoof")
+
+
+def test_the_contract_holds_the_calibration_and_threshold_of_the_held_out_scores(
+    made: Made, rows: list[dict[str, str]]
+) -> None:
+    held_out = [row for row in rows if row["part"] == "held_out"]
+    scores = torch.tensor([float(row["score"]) for row in held_out], dtype=torch.float64)
+    labels = torch.tensor([int(row["key"] == "bonafide") for row in held_out])
+    decision = load_scorer(made.out / SUFFIXES["executorch_xnnpack"]).contract.decision
+    scale, offset = fit_affine_calibration(scores, labels, decision.prior)
+    assert (decision.scale, decision.offset) == pytest.approx((scale, offset))
+    point = equal_error_rate(scale * scores + offset, labels)
+    assert decision.threshold == pytest.approx(point.threshold)
 
 
 def test_every_file_carries_the_same_contract(made: Made) -> None:
