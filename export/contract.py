@@ -47,14 +47,20 @@ class Audio(_Part):
     """
 
     sample_rate: int = Field(gt=0, description="Hz, of the waveform that the model takes")
-    pcm16_divisor: int = Field(default=32768, description="16-bit samples are divided by this")
+    pcm16_divisor: Literal[32768] = Field(
+        default=32768, description="16-bit samples are divided by this"
+    )
     mixdown: Literal["mean"] = Field(default="mean", description="of the channels, first")
     resampler: Literal["sinc_interp_hann"] = Field(
         default="sinc_interp_hann",
         description="second: Hann-windowed sinc, as torchaudio.functional.resample names it",
     )
-    resampler_lowpass_filter_width: int = Field(default=6, description="zero crossings a side")
-    resampler_rolloff: float = Field(default=0.99, description="cut-off over the lower Nyquist")
+    resampler_lowpass_filter_width: Literal[6] = Field(
+        default=6, description="zero crossings a side"
+    )
+    resampler_rolloff: float = Field(
+        default=0.99, ge=0.99, le=0.99, description="cut-off over the lower Nyquist"
+    )
 
 
 class _Windows(_Part):

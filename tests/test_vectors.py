@@ -14,6 +14,7 @@ from artefact_helpers import HOP, RATE, WINDOW, Artefacts, Command, assert_refus
 
 from export.audio import resample
 from export.contract import parse
+from export.errors import ArtefactError, InputError
 from export.vectors import cases
 
 
@@ -181,3 +182,22 @@ def test_resampling_is_the_formula(rate: int) -> None:
     expected = resample_by_the_text(noise.double().numpy(), rate, 16000)
     resampled = resample(noise, rate, 16000)
     np.testing.assert_allclose(resampled.numpy(), expected, rtol=0, atol=1e-6)
+
+
+def test_a_rate_far_too_low_is_refused() -> None:
+    with pytest.raises(InputError, match="999 Hz cannot be resampled"):
+        resample(torch.zeros(10), 999, 16000)
+    assert len(resample(torch.zeros(10), 1000, 16000)) == 160
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("pcm16_divisor", 32767), ("resampler_lowpass_filter_width", 16), ("resampler_rolloff", 0.95)],
+)
+def test_a_contract_that_no_code_here_keeps_is_refused(
+    field: str, value: float, artefacts: Artefacts
+) -> None:
+    document = artefacts.contract.model_dump(mode="json")
+    document["audio"][field] = value
+    with pytest.raises(ArtefactError, match=f"audio.{field}"):
+        parse(json.dumps(document), "name")
