@@ -55,6 +55,9 @@ data class ScreenState(
     val listening: Boolean
         get() = work is Work.Listening
 
+    val modelFailed: Boolean
+        get() = model != ModelState.Loading && model !is ModelState.Ready
+
     companion object {
         /** Points that the trace keeps: two minutes of the demo's model. */
         const val TRACE = 60

@@ -14,7 +14,7 @@ class ScreenText(private val resources: Resources) {
         when (state.verdict?.decision) {
             Decision.BONAFIDE -> text(R.string.bonafide)
             Decision.SPOOF -> text(R.string.spoof)
-            null -> text(R.string.no_verdict)
+            null -> text(if (state.modelFailed) R.string.no_model else R.string.no_verdict)
         }
 
     fun numbers(state: ScreenState): String {

@@ -39,6 +39,7 @@ class ScreenView(activity: Activity, onListen: () -> Unit, onFile: () -> Unit) {
         latency.showText(text.latency(state))
         identity.showText(text.identity(state))
         status.showText(text.status(state))
+        trace.visibility = if (state.modelFailed) View.GONE else View.VISIBLE
         trace.show(state)
         trace.contentDescription = text.trace(state)
         renderButtons(state)

@@ -14,6 +14,7 @@ import kotlin.math.min
 class TraceView(context: Context, attributes: AttributeSet?) : View(context, attributes) {
     private val bonafide = context.getColor(R.color.bonafide)
     private val spoof = context.getColor(R.color.spoof)
+    private val ground = context.getColor(R.color.ground)
     private val frame = stroke(context.getColor(R.color.grid), 1f)
     private val dashes =
         stroke(context.getColor(R.color.plain), 1.5f).apply {
@@ -47,8 +48,6 @@ class TraceView(context: Context, attributes: AttributeSet?) : View(context, att
         val reach = max(2.0, state.trace.maxOfOrNull { Math.abs(it - threshold) } ?: 0.0) * 1.2
         fun y(llr: Double) = (bottom / 2 * (1 - (llr - threshold) / reach)).toFloat()
         canvas.drawLine(0f, y(threshold), width.toFloat(), y(threshold), dashes)
-        val words = resources.getString(R.string.threshold_label, threshold)
-        canvas.drawText(words, dp(8f), y(threshold) - dp(5f), label)
         val step = (width - dp(24f)) / max(SHOWN - 1, state.trace.size - 1)
         fun x(index: Int) = dp(12f) + index * step
         for (index in 1 until state.trace.size) {
@@ -58,6 +57,17 @@ class TraceView(context: Context, attributes: AttributeSet?) : View(context, att
             dot.color = if (llr >= threshold) bonafide else spoof
             canvas.drawCircle(x(index), y(llr), dp(4f), dot)
         }
+        drawThreshold(canvas, threshold, y(threshold))
+    }
+
+    /** On a ground of its own, so that a trace behind it does not cross it out. */
+    private fun drawThreshold(canvas: Canvas, threshold: Double, line: Float) {
+        val words = resources.getString(R.string.threshold_label, threshold)
+        val left = width - label.measureText(words) - dp(8f)
+        val base = line - dp(7f)
+        dot.color = ground
+        canvas.drawRect(left - dp(3f), base + label.ascent(), width - dp(5f), base + label.descent(), dot)
+        canvas.drawText(words, left, base, label)
     }
 
     private fun drawLevel(canvas: Canvas, level: Double, bar: Float) {

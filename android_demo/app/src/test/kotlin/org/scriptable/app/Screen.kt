@@ -1,10 +1,13 @@
 package org.scriptable.app
 
 import android.Manifest
+import android.app.Activity
 import android.app.Application
+import android.content.Intent
 import android.content.pm.PackageManager
 import android.graphics.Bitmap
 import android.graphics.Canvas
+import android.net.Uri
 import android.view.View
 import android.widget.Button
 import android.widget.TextView
@@ -55,6 +58,15 @@ class Screen {
         activity.onRequestPermissionsResult(1, arrayOf(permission), intArrayOf(result))
     }
 
+    /** As if [picked] had been picked in the system's dialogue. */
+    fun scoreFile(picked: File) {
+        file.performClick()
+        val uri = Uri.parse("content://files/${picked.name}")
+        shadowOf(activity.contentResolver).registerInputStreamSupplier(uri) { picked.inputStream() }
+        val shadow = shadowOf(activity)
+        shadow.receiveResult(shadow.nextStartedActivity, Activity.RESULT_OK, Intent().setData(uri))
+    }
+
     fun turn() {
         RuntimeEnvironment.setQualifiers("+land")
         controller.configurationChange()
@@ -76,12 +88,23 @@ class Screen {
     fun picture(name: String) {
         shadowOf(android.os.Looper.getMainLooper()).idle()
         val root = activity.window.decorView
+        if (root.width == 0) layOut(root)
         val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
         root.draw(Canvas(bitmap))
         val folder = File(System.getProperty("pictures", "build/pictures")).apply { mkdirs() }
         File(folder, "$name.png").outputStream().use {
             check(bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)) { "$name: not written" }
         }
+    }
+
+    /** Robolectric does not attach the window of an activity that it has made anew. */
+    private fun layOut(root: View) {
+        val size = activity.resources.displayMetrics
+        root.measure(
+            View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
+            View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY),
+        )
+        root.layout(0, 0, size.widthPixels, size.heightPixels)
     }
 
     private fun text(id: Int) = view<TextView>(id).text.toString()

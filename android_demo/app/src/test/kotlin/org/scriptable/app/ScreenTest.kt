@@ -56,8 +56,8 @@ class ScreenTest {
         screen.listen.performClick()
         assertEquals(1, shadowOf(screen.activity).lastRequestedPermission.requestCode)
         screen.answer(granted = false)
-        assertTrue(screen.status, "can only score files" in screen.status)
-        assertEquals("Allow the microphone", screen.listen.text)
+        assertTrue(screen.status, "only files can be scored" in screen.status)
+        assertEquals("Allow", screen.listen.text)
         assertFalse(Scene.source.running)
         screen.picture("denied")
         screen.listen.performClick()
@@ -70,7 +70,7 @@ class ScreenTest {
         val screen = Screen()
         screen.listen.performClick()
         screen.answer(granted = false, again = false)
-        assertEquals("Open the settings", screen.listen.text)
+        assertEquals("Settings", screen.listen.text)
         screen.picture("denied_for_good")
         screen.listen.performClick()
         val opened = shadowOf(screen.activity).nextStartedActivity
@@ -164,6 +164,7 @@ class ScreenTest {
         val screen = Screen()
         assertTrue(screen.status, "holds no model" in screen.status)
         assertFalse(screen.listen.isEnabled || screen.file.isEnabled)
+        assertEquals("No model", screen.verdict)
         screen.picture("model_missing")
     }
 
