@@ -10,17 +10,14 @@ import pytest
 import torch
 from peers import peer
 
+import corpus
 from export.errors import InputError
 from export.scorer import load_scorer
 from export.ship import ship
+from finish import BACKENDS, build
 from scriptable import ScorePipeline, equal_error_rate
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "examples"))
-
-import corpus  # noqa: E402 - the examples are a folder of scripts, not a package
-from finish import BACKENDS, build  # noqa: E402
-
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
