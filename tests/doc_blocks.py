@@ -3,7 +3,7 @@
 A block whose first line is ``# file: NAME`` becomes that file in the page's folder, for the
 commands after it. Output below a command is compared, ``...`` standing for anything. What would
 train a model or install something is not run but parsed: options, types, make targets and extras
-must exist.
+must exist. Parity that names no backend runs on one, as the battery runs it on all.
 """
 
 import doctest
@@ -114,7 +114,11 @@ def _export(words: list[str], run: Run) -> Ran | None:
         name, command, rest = group.resolve_command(context, list(words))  # type: ignore[attr-defined]
         command.make_context(name, rest, parent=context).close()
     everything = name == "parity" and not {"--entry", "--module", "--artifact"} & set(words)
-    return None if name in TRAINS or everything else run(*words)
+    if name in TRAINS or everything:
+        return None
+    if name == "parity" and not {"--backend", "--artifact"} & set(words):
+        words = [*words, "--backend", "torchscript"]
+    return run(*words)
 
 
 def _check_extras(line: str) -> None:

@@ -24,9 +24,10 @@ def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPa
     """A folder with what the pages' commands name: a small demo's files, recordings, trials."""
     demo = tmp_path / "build" / "demo"
     demo.mkdir(parents=True)
-    for backend in ("torchscript", "executorch_xnnpack"):
+    for backend in ("torchscript", "executorch_xnnpack", "coreml"):
         path = artefacts.path(backend)
-        shutil.copy(path, demo / path.name.replace("tiny", "spoof_scorer"))
+        copy = shutil.copytree if path.is_dir() else shutil.copy
+        copy(path, demo / path.name.replace("tiny", "spoof_scorer"))
     write_wav(tmp_path / "my.wav", voice(9000))
     write_wav(tmp_path / "other.flac", voice(5000, seed=1))
     with (demo / "scores.csv").open("w", newline="") as file:
