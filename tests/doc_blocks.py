@@ -24,7 +24,7 @@ from typer.main import get_command
 from export.__main__ import app
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python", "console", "yaml", "text"}
 TRAINS = {"demo"}
 OUTSIDE = {"git", "cd", "cp", "adb", "sudo", "export", "open", "xcrun", "./gradlew"}
