@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test lint bench peers clean
+.PHONY: setup demo test lint docs package bench peers clean
 .PHONY: test-device test-native native native-sanitize native-arm64 native-packages bench-device
 
 setup: .venv/.installed
@@ -32,6 +32,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# These pages and the reference from the docstrings; a broken reference is an error.
+docs: setup
+	rm -rf docs/generated
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+
+# An sdist, and the wheel from it; both as test_package.py checks them.
+package: setup
+	$(BIN)/python -m build --no-isolation --outdir build/package .
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_package.py
 
 bench: peers
 	$(BIN)/python -m benchmarks

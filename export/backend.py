@@ -106,7 +106,7 @@ class Backend(ABC):
     suffix: ClassVar[str]
     """How the artefact's file name ends; the longest match decides which backend loads a file."""
     tolerance: ClassVar[float]
-    """Promise: |artefact − eager| ≤ tolerance · max(1, max|eager|), in float32."""
+    """Promise: ``|artefact − eager| ≤ tolerance · max(1, max|eager|)``, in float32."""
     package: ClassVar[str] = "torch"
     """The importable package that saving and loading need."""
     extra: ClassVar[str] = ""
