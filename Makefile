@@ -3,7 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test lint bench peers clean
+.PHONY: setup demo test lint docs package bench peers clean
+.PHONY: test-device test-native native native-sanitize native-arm64 native-packages bench-device
 
 setup: .venv/.installed
 
@@ -32,8 +33,60 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# These pages and the reference from the docstrings; a broken reference is an error.
+docs: setup
+	rm -rf docs/generated
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+
+# An sdist, and the wheel from it; both as test_package.py checks them.
+package: setup
+	$(BIN)/python -m build --no-isolation --outdir build/package .
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_package.py
+
 bench: peers
 	$(BIN)/python -m benchmarks
+
+# The C++ scorer, the same for 64-bit ARM under emulation, and their tests.
+NATIVE := android_demo/native
+CMAKE = $(BIN)/cmake -S $(NATIVE) -Wno-dev
+EXECUTORCH = $$($(BIN)/python -c 'import executorch; print(list(executorch.__path__)[0])')
+ARM64 := build/arm64-packages
+
+test-device: test-native
+
+test-native: native native-sanitize native-arm64
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NATIVE)/tests
+
+native-packages:
+	android_demo/packages.sh c++=g++ javac=default-jdk-headless \
+	  /usr/include/nlohmann/json.hpp=nlohmann-json3-dev /usr/include/sndfile.h=libsndfile1-dev \
+	  aarch64-linux-gnu-g++=g++-aarch64-linux-gnu qemu-aarch64-static=qemu-user-static
+
+native: setup native-packages
+	$(CMAKE) -B build/native -DCMAKE_PREFIX_PATH="$(EXECUTORCH)"
+	MAKEFLAGS= $(BIN)/cmake --build build/native --parallel $(WORKERS)
+
+native-sanitize: setup native-packages
+	$(CMAKE) -B build/native-sanitize -DSANITIZE=ON -DCMAKE_PREFIX_PATH="$(EXECUTORCH)"
+	MAKEFLAGS= $(BIN)/cmake --build build/native-sanitize --parallel $(WORKERS)
+
+native-arm64: $(ARM64)/.unpacked native-packages
+	$(CMAKE) -B build/native-arm64 -DCMAKE_PREFIX_PATH="$(CURDIR)/$(ARM64)/executorch" \
+	  -DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/$(NATIVE)/toolchains/aarch64-linux-gnu.cmake" \
+	  -DSNDFILE_LIBRARY="$(CURDIR)/$(ARM64)/_soundfile_data/libsndfile_arm64.so"
+	MAKEFLAGS= $(BIN)/cmake --build build/native-arm64 --parallel $(WORKERS)
+
+$(ARM64)/.unpacked: .venv/.installed constraints.txt
+	rm -rf $(ARM64)
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	  --platform manylinux_2_28_aarch64 --only-binary=:all: -c constraints.txt \
+	  --dest $(ARM64)/wheels executorch soundfile
+	for wheel in $(ARM64)/wheels/*.whl; do $(BIN)/python -m zipfile -e $$wheel $(ARM64); done
+	touch $@
+
+# Latency, memory, start and sizes of the C++ scorer, beside Python's runtime and eager.
+bench-device: native
+	OMP_NUM_THREADS=1 $(BIN)/python $(NATIVE)/bench.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

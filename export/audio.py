@@ -29,6 +29,9 @@ AUDIO_SUFFIXES = (".flac", ".wav")
 # would need gigabytes of them.
 _MAX_KERNEL = 20_000_000
 
+# A header that says 1 Hz must not turn a megabyte into gigabytes.
+_MAX_STRETCH = 16
+
 # Writers that stream to a pipe cannot know the length and leave a placeholder of about this size.
 _STREAMED_SIZE = 0x7FFFF000
 
@@ -81,26 +84,35 @@ def _load_soundfile() -> ModuleType:
 def resample(waveform: Tensor, source_rate: int, sample_rate: int) -> Tensor:
     """Resample (..., N) to (..., ceil(N·sample_rate/source_rate)) with the contract's parameters.
 
+    The formula is :class:`export.contract.Audio`'s; beyond both ends the waveform is zero.
+
     Raises:
-        InputError: if the rates have no common divisor large enough for a filter of sane size.
+        InputError: if the rates have no common divisor large enough for a filter of sane size, or
+            the waveform would grow more than 16 times.
     """
     if source_rate == sample_rate:
         return waveform
     common = gcd(source_rate, sample_rate)
-    if (source_rate // common) * (sample_rate // common) > _MAX_KERNEL:
+    source, target = source_rate // common, sample_rate // common
+    if source * target > _MAX_KERNEL or target > _MAX_STRETCH * source:
         raise InputError(
             f"{source_rate} Hz cannot be resampled to {sample_rate} Hz here (the rates have no "
-            "useful common divisor): convert the audio with another tool first"
+            "useful common divisor, or are too far apart): convert the audio with another tool "
+            "first"
         )
+    length = -(-waveform.shape[-1] * target // source)
+    # torchaudio rounds the length in float32, and from 6 s on drops a sample of some recordings:
+    # more zeros at the end, and the exact length after. In float32 its filter is 1e-4 off.
+    zeros = source * (2 + (length >> 23))
     resampled: Tensor = load_torchaudio().functional.resample(
-        waveform,
+        torch.nn.functional.pad(waveform, (0, zeros)).double(),
         source_rate,
         sample_rate,
         lowpass_filter_width=LOWPASS_FILTER_WIDTH,
         rolloff=ROLLOFF,
         resampling_method=RESAMPLING_METHOD,
     )
-    return resampled
+    return resampled[..., :length].to(waveform.dtype)
 
 
 def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Audio:

@@ -106,7 +106,7 @@ class Backend(ABC):
     suffix: ClassVar[str]
     """How the artefact's file name ends; the longest match decides which backend loads a file."""
     tolerance: ClassVar[float]
-    """Promise: |artefact − eager| ≤ tolerance · max(1, max|eager|), in float32."""
+    """Promise: ``|artefact − eager| ≤ tolerance · max(1, max|eager|)``, in float32."""
     package: ClassVar[str] = "torch"
     """The importable package that saving and loading need."""
     extra: ClassVar[str] = ""
@@ -114,6 +114,9 @@ class Backend(ABC):
     runnable: ClassVar[bool] = True
     """False where the file can be written on this host and not be run."""
     not_run_reason: ClassVar[str] = ""
+    emulated: ClassVar[bool] = False
+    """True where another processor is emulated to run another backend's file: slow, so that of the
+    catalogue only the scores that ship are run."""
     unmeasured: str = ""
     """Why timing the file here would say nothing about its real runtime; empty where it does."""
 

@@ -26,17 +26,41 @@ class _Part(BaseModel):
 
 
 class Audio(_Part):
-    """From a file's samples to one mono waveform in [−1, 1], in this order."""
+    r"""From a file's samples to one mono waveform, in this order: scale, mix down, resample.
+
+    Integer samples of B bits are divided by 2^(B−1) (8-bit WAV, which is unsigned, after 128 is
+    subtracted); floating-point samples are taken as they are. Nothing is ever clipped.
+
+    Resampling :math:`x_0 … x_{L-1}` from the file's rate to ``sample_rate`` is skipped where the
+    two are equal. Else, with o and n the two rates divided by their greatest common divisor,
+    w = ``resampler_lowpass_filter_width`` and :math:`b = \min(o, n)` · ``resampler_rolloff``,
+
+    .. math::
+
+        y_j = \frac{b}{o} \sum_{i=0}^{L-1} x_i \, h\!\left(b\left(\frac{i}{o} -
+        \frac{j}{n}\right)\right), \qquad
+        h(t) = \frac{\sin πt}{πt} \cos^2\!\frac{πt}{2w}
+        \text{ for } |t| < w, \quad h(0) = 1, \quad 0 \text{ elsewhere,}
+
+    for j = 0 … ⌈L·n/o⌉ − 1, a length in exact integers. There is no delay to make up for, and
+    beyond both ends x is zero. In float64, rounded to float32 at the end.
+    """
 
     sample_rate: int = Field(gt=0, description="Hz, of the waveform that the model takes")
-    pcm16_divisor: int = Field(default=32768, description="16-bit samples are divided by this")
+    pcm16_divisor: Literal[32768] = Field(
+        default=32768, description="16-bit samples are divided by this"
+    )
     mixdown: Literal["mean"] = Field(default="mean", description="of the channels, first")
     resampler: Literal["sinc_interp_hann"] = Field(
         default="sinc_interp_hann",
         description="second: Hann-windowed sinc, as torchaudio.functional.resample names it",
     )
-    resampler_lowpass_filter_width: int = Field(default=6, description="zero crossings a side")
-    resampler_rolloff: float = Field(default=0.99, description="cut-off over the lower Nyquist")
+    resampler_lowpass_filter_width: Literal[6] = Field(
+        default=6, description="zero crossings a side"
+    )
+    resampler_rolloff: float = Field(
+        default=0.99, ge=0.99, le=0.99, description="cut-off over the lower Nyquist"
+    )
 
 
 class _Windows(_Part):

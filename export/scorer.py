@@ -1,6 +1,5 @@
 """Score audio files with a saved artefact and nothing else: window, run, average, decide."""
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +49,21 @@ class Scorer:
         self.name = name
         self.result = result
 
+    def cut(self, waveform: Tensor) -> Tensor:
+        """The windows ``[W, N]`` of a recording ``[L]`` at the contract's sample rate."""
+        windows = self.contract.windows
+        return cut_windows(waveform, windows.num_samples, windows.hop)
+
+    def score_windows(self, windows: Tensor) -> Tensor:
+        """Raw scores ``[W]`` of windows ``[W, N]``."""
+        scores = run_windows(self.artefact, windows, self.name)[self.result].reshape(-1)
+        if not bool(torch.isfinite(scores).all()):
+            raise ArtefactError(f"{self.name}: gives a score that is not finite")
+        return scores
+
     def score_waveform(self, waveform: Tensor) -> float:
         """Raw score of one recording ``[L]`` at the contract's sample rate."""
-        windows = self.contract.windows
-        cut = cut_windows(waveform, windows.num_samples, windows.hop)
-        scores = run_windows(self.artefact, cut, self.name)[self.result]
-        score = average_windows(scores.reshape(-1))
-        if not math.isfinite(score):
-            raise ArtefactError(f"{self.name}: gives a score that is not finite")
-        return score
+        return average_windows(self.score_windows(self.cut(waveform)))
 
     def score_file(self, path: Path) -> tuple[ScoredFile, tuple[str, ...]]:
         """Score one file; also returns remarks such as ``resampled from 44100 Hz``."""

@@ -28,6 +28,7 @@ from scriptable.classification import (
     kldiv_loss,
     nll_loss,
 )
+from scriptable.config import ConfigError, build_loss, register_loss
 from scriptable.contrastive import ContrastiveLoss
 from scriptable.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
 from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
@@ -68,6 +69,7 @@ from scriptable.metrics import (
     roc_convex_hull,
     threshold_at,
 )
+from scriptable.multi_loss import MultiLoss
 from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import EmbeddingPipeline, SASVPipeline, ScorePipeline
 from scriptable.prototypical import (
@@ -162,6 +164,7 @@ __all__ = [
     "CTCLossKD",
     "Calibration",
     "ClassificationError",
+    "ConfigError",
     "ContrastiveLoss",
     "CosineScore",
     "CrossEntropy",
@@ -185,6 +188,7 @@ __all__ = [
     "MarginScheduler",
     "MaskedLoss",
     "MaxFeatureMap",
+    "MultiLoss",
     "NLLLoss",
     "NLLLossKD",
     "OCSoftmax",
@@ -222,6 +226,7 @@ __all__ = [
     "bayes_threshold",
     "bce_loss",
     "bootstrap_interval",
+    "build_loss",
     "cal_si_snr",
     "cal_snr",
     "ce_kd",
@@ -264,6 +269,7 @@ __all__ = [
     "posterior",
     "prototypical_loss",
     "reduce_loss",
+    "register_loss",
     "reorder_tensor",
     "roc_convex_hull",
     "sasv_score",

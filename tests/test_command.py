@@ -133,7 +133,7 @@ def test_a_json_file_that_cannot_be_written_is_one_line(
     assert ran.err.splitlines()[1:] == [f"error: {tmp_path / 'file'}: File exists"]
 
 
-@pytest.mark.parametrize("name", ["", "demo", "parity", "score", "list"])
+@pytest.mark.parametrize("name", ["", "demo", "parity", "score", "vectors", "list"])
 def test_help_is_there(name: str, command: Command) -> None:
     ran = command(*([name] if name else []), "--help")
     assert (ran.code, ran.err) == (0, "")

@@ -152,7 +152,8 @@ def _decimated(fine: Tensor) -> Tensor:
 def _tract(voice: Voice, tracks: Tensor, frequencies: Tensor, sample_rate: int) -> Tensor:
     """The complex response (frequencies, frames) of formant resonators in a row, and the tilt."""
     moving = tracks[:, FORMANTS] * voice.tract
-    fixed = torch.arange(3500.0, 0.95 * sample_rate / 2 / voice.tract, 1000.0) * voice.tract
+    highest = max(3500.0, 0.95 * sample_rate / 2 / voice.tract)
+    fixed = torch.arange(3500.0, highest, 1000.0) * voice.tract
     formants = torch.cat([moving, fixed.expand(len(tracks), -1)], dim=1)
     radius = torch.exp(-math.pi * (40.0 + 0.03 * formants) / sample_rate)
     angle = 2 * math.pi * formants / sample_rate

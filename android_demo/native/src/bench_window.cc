@@ -1,0 +1,47 @@
+// bench_window MODEL.pte
+//
+// Prints the seconds from the start of loading to the first score; then, for every number N on
+// standard input, the seconds that N windows took. So another process can interleave its own.
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <vector>
+
+#include "error.h"
+#include "scorer.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void run(const char* model) {
+  const auto start = Clock::now();
+  spoof::Scorer scorer(model, 1);
+  std::vector<float> window(scorer.contract().num_samples);
+  for (std::size_t i = 0; i < window.size(); ++i)
+    window[i] = 0.1F * std::sin(0.05F * static_cast<float>(i % 4096));
+  scorer.score_window(window.data());
+  std::cout << since(start) << std::endl;
+  for (int count; std::cin >> count;) {
+    const auto begin = Clock::now();
+    for (int i = 0; i < count; ++i) scorer.score_window(window.data());
+    std::cout << since(begin) << std::endl;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc != 2) throw spoof::Error("usage: bench_window MODEL.pte");
+    run(argv[1]);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return 2;
+  }
+}

@@ -1,0 +1,97 @@
+"""README and docs: every block of code runs, every link resolves, every name exists."""
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from artefact_helpers import Artefacts, Command, voice, write_wav
+from doc_blocks import LANGUAGES, PAGES, ROOT, parse
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.anchors import anchors_plugin
+
+import scriptable
+
+README = (ROOT / "README.md").read_text()
+MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=4)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the pages' commands name: a small demo's files, recordings, trials."""
+    demo = tmp_path / "build" / "demo"
+    demo.mkdir(parents=True)
+    for backend in ("torchscript", "executorch_xnnpack", "coreml"):
+        path = artefacts.path(backend)
+        copy = shutil.copytree if path.is_dir() else shutil.copy
+        copy(path, demo / path.name.replace("tiny", "spoof_scorer"))
+    write_wav(tmp_path / "my.wav", voice(9000))
+    write_wav(tmp_path / "other.flac", voice(5000, seed=1))
+    with (demo / "scores.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["part", "key", "file", "score", "llr"])
+        for i in range(40):
+            key, score = ("bonafide", 1.0 + i % 7) if i % 2 else ("spoof", 0.5 + i % 5 - 2.0)
+            lines.writerow(["held_out", key, f"f{i}", score, 2 * score - 1])
+    for i in range(4):
+        write_wav(tmp_path / "recordings" / f"t{i}.wav", voice(5000, seed=i))
+    keys = "".join(f"S t{i} - - {('spoof', 'bonafide')[i % 2]}\n" for i in range(4))
+    (tmp_path / "trials.txt").write_text(keys)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_run(page: Path, workplace: Path, command: Command) -> None:
+    with torch.random.fork_rng(devices=[]):
+        for example in parse(page, command):
+            example.evaluate()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_are_in_a_language_that_is_checked(page: Path) -> None:
+    fences = [token for token in MARKDOWN.parse(page.read_text()) if token.type == "fence"]
+    assert {fence.info for fence in fences} <= LANGUAGES | {"{toctree}", "{eval-rst}"}
+    assert not [t for t in MARKDOWN.parse(page.read_text()) if t.type == "code_block"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page: Path) -> None:
+    broken = []
+    for link in links(page.read_text()):
+        if re.match(r"[a-z]+:", link):
+            assert link.startswith("https://"), link
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def links(text: str) -> list[str]:
+    """Targets of all links and pictures of a page."""
+    inline = [child for token in MARKDOWN.parse(text) for child in token.children or []]
+    return [str(t.attrGet("href") or t.attrGet("src")) for t in inline if _is_link(t)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings."""
+    return {
+        str(token.attrGet("id"))
+        for token in MARKDOWN.parse(page.read_text())
+        if token.type == "heading_open"
+    }
+
+
+def _is_link(token: Token) -> bool:
+    return token.type in ("link_open", "image")
+
+
+def test_names_in_tables_are_public() -> None:
+    table = README.split("| heads |")[1].split("\n\n")[0]
+    for name in re.findall(r"`([A-Za-z_0-9]+)`", table):
+        assert hasattr(scriptable, name), name
