@@ -12,6 +12,7 @@ from doc_blocks import LANGUAGES, PAGES, ROOT, parse
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
+from test_verify import Made
 
 import scriptable
 
@@ -19,8 +20,16 @@ README = (ROOT / "README.md").read_text()
 MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=4)
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A small verifier of both tasks."""
+    return Made(tmp_path_factory.mktemp("verifiers"))
+
+
 @pytest.fixture
-def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(
+    tmp_path: Path, artefacts: Artefacts, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A folder with what the pages' commands name: a small demo's files, recordings, trials."""
     demo = tmp_path / "build" / "demo"
     demo.mkdir(parents=True)
@@ -28,6 +37,11 @@ def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPa
         path = artefacts.path(backend)
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, demo / path.name.replace("tiny", "spoof_scorer"))
+    joint = tmp_path / "build" / "demo-sasv" / "sasv_verifier.pt"
+    joint.parent.mkdir()
+    shutil.copy(made.path("sasv", "torchscript"), joint)
+    for i, name in enumerate(("a1", "a2", "b")):
+        write_wav(tmp_path / f"{name}.wav", voice(9000, seed=i))
     write_wav(tmp_path / "my.wav", voice(9000))
     write_wav(tmp_path / "other.flac", voice(5000, seed=1))
     with (demo / "scores.csv").open("w", newline="") as file:
