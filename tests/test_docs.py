@@ -55,6 +55,8 @@ def workplace(
     keys = "".join(f"S t{i} - - {('spoof', 'bonafide')[i % 2]}\n" for i in range(4))
     (tmp_path / "trials.txt").write_text(keys)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("scriptable.config._REGISTERED", {})
     return tmp_path
 
 
