@@ -1,46 +1,39 @@
 """The main job: train a scorer, export it to every backend, prove each file, and report."""
 
 import csv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from export import contract as contracts
-from export.backend import Inputs, backends, replacing
-from export.catalog import Row, draw
-from export.contract import Audio, Contract, Decision, Windows
-from export.corpus import Progress, Split, Utterance, split_by_speaker
-from export.demo_parts import (
-    HELD_OUT,
-    Options,
+from export.artefacts import (
+    Recordings,
     Result,
-    audio_for_parity,
-    check,
+    artefact_paths,
+    climb,
     export_all,
     latencies,
-    read_corpus,
-    runnable,
+    scorer_row,
     summaries,
 )
-from export.demo_parts import artefact_paths as paths_of
-from export.ladder import Rung, compare
+from export.backend import replacing
+from export.contract import Audio, Contract, Decision, Windows
+from export.corpus import Progress, Split, split_by_speaker
+from export.demo_parts import HELD_OUT, Options, audio_for_parity, check, read_corpus
 from export.parity_json import write_json
 from export.report import Report, Trials, write_html
-from export.scorer import decide, load_scorer
+from export.scorer import decide
 from export.threshold import ThresholdChoice, calibrate
 from export.training import Settings, labels_of, score, train
-from scriptable import ScorePipeline, cut_windows, equal_error_rate
+from scriptable import ScorePipeline, equal_error_rate
 
-__all__ = ["Options", "Result", "artefact_paths", "make_contract", "read_corpus", "run"]
+__all__ = ["Options", "Result", "make_contract", "read_corpus", "run"]
 
 STEM = "spoof_scorer"
 _SAME_PART = (
     "calibration and threshold were chosen on the held-out recordings that the figures are from: "
     "on new recordings expect worse"
 )
-_LADDER_TRIALS = 40
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -57,10 +50,17 @@ def run(options: Options, progress: Progress) -> Result:
     scores = score(pipeline, options.settings.hop, split.held_out)
     contract = make_contract(pipeline, options.settings, scores, labels, options.threshold)
     speech = audio_for_parity(options, split.held_out)
-    row = _row(pipeline)
-    trials, records = export_all(options, row, pipeline, contract, STEM, speech, progress)
-    paths = artefact_paths(options.out)
-    rungs = _climb(paths, contract, split.held_out, scores, progress)
+    row = scorer_row(pipeline, STEM)
+    trials, records = export_all(
+        options.out, row, pipeline, contract, speech, progress, dynamic_batch=options.dynamic_batch
+    )
+    paths = artefact_paths(options.out, STEM)
+    held_out = Recordings(
+        [utterance.name for utterance in split.held_out],
+        [utterance.waveform for utterance in split.held_out],
+        labels,
+    )
+    rungs = climb(paths, contract, held_out, scores, progress)
     files = {name: options.out / name for name in ("parity.json", "scores.csv", "report.html")}
     write_json(records, files["parity.json"], rungs)
     _write_scores(pipeline, contract, options.settings.hop, split, files["scores.csv"])
@@ -99,8 +99,7 @@ def make_contract(
     llrs = calibration.scale * scores + calibration.offset
     level, words = point.choose(llrs, labels, "held-out recordings")
     return Contract(
-        model=f"{type(pipeline.frontend).__name__} + {type(pipeline.encoder).__name__} + "
-        f"{type(pipeline.head).__name__}",
+        model=model_name(pipeline),
         audio=Audio(sample_rate=settings.sample_rate),
         windows=Windows(num_samples=settings.num_samples, hop=settings.hop),
         decision=Decision(
@@ -115,65 +114,10 @@ def make_contract(
     )
 
 
-def artefact_paths(out: Path) -> dict[str, Path]:
-    """Where the artefact of each backend goes; backends that are not installed are left out."""
-    return paths_of(out, STEM)
-
-
-def _row(pipeline: ScorePipeline) -> Row:
-    n = pipeline.num_samples
-    return Row(
-        entry="ScorePipeline",
-        variant=STEM,
-        module=lambda: pipeline,
-        methods={"forward": lambda g: _random_window(g, n)},
-        speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],)},
-        on_device=True,
-    )
-
-
-def _random_window(generator: Generator, num_samples: int) -> Inputs:
-    return (draw.waveform(generator, 1, num_samples),)
-
-
-def _climb(
-    paths: Mapping[str, Path],
-    contract: Contract,
-    held_out: Sequence[Utterance],
-    expected: Tensor,
-    progress: Progress,
-) -> list[Rung]:
-    """Score held-out recordings with each runnable file and compare the decisions."""
-    chosen = _spread(len(held_out), _LADDER_TRIALS)
-    names = [held_out[i].name for i in chosen]
-    labels = labels_of([held_out[i] for i in chosen])
-    rungs = []
-    usable = runnable(paths)
-    for done, name in enumerate(usable):
-        progress("scoring with every file", done, len(usable))
-        scorer = load_scorer(paths[name])
-        actual = [scorer.score_waveform(held_out[i].waveform) for i in chosen]
-        rungs.append(
-            compare(
-                paths[name].name,
-                name,
-                backends()[name].tolerance,
-                contract,
-                names,
-                labels,
-                expected[chosen],
-                torch.tensor(actual, dtype=torch.float64),
-            )
-        )
-    progress("scoring with every file", len(usable), len(usable))
-    return rungs
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most ``most`` indices, spread evenly over ``count`` so that both classes are there."""
-    if count <= most:
-        return list(range(count))
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+def model_name(pipeline: ScorePipeline) -> str:
+    """Front end, encoder and head, for people."""
+    parts = (pipeline.frontend, pipeline.encoder, pipeline.head)
+    return " + ".join(type(part).__name__ for part in parts)
 
 
 def _write_scores(

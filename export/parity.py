@@ -66,9 +66,25 @@ def run(
     backends: list[Backend],
     speech: Tensor | None = None,
     progress: Progress = silent,
+    jobs: int = 1,
+    module: str = "",
 ) -> list[Record]:
-    """All cells of the rows on the backends."""
+    """All cells of the rows on the backends, in that order.
+
+    Args:
+        rows: of the catalogue, or of ``module``.
+        backends: what they are saved by.
+        speech: real speech ``[L]`` for the rows that take audio.
+        progress: told about each row.
+        jobs: number of worker processes; 1: none.
+        module: the user's module that the rows are from.
+    """
     rows = list(rows)
+    if jobs > 1 and len(rows) > 1:
+        from export.parity_jobs import run_in_processes
+
+        jobs = min(jobs, len(rows))
+        return run_in_processes(rows, backends, speech, progress, jobs, module)
     records: list[Record] = []
     for done, row in enumerate(rows):
         progress(row.id, done, len(rows))
@@ -86,7 +102,7 @@ def check_row(row: Row, backends: list[Backend], speech: Tensor | None = None) -
     records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         for backend in backends:
-            if not backend.runnable and not row.on_device:
+            if (backend.emulated or not backend.runnable) and not row.on_device:
                 continue
             path = Path(folder) / f"artefact{backend.suffix}"
             cells = check_backend(row, backend, source, trials, path)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from export import parity
-from export.backend import Source, select
-from export.catalog import Row, draw
+from export.artefacts import export_all, scorer_row
+from export.backend import select
 from export.demo import make_contract
 from export.errors import InputError
 from export.parity import Record
@@ -60,20 +60,8 @@ def ship(
         scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
     settings = Settings(sample_rate=sample_rate, num_samples=n, hop=max(1, n // 2))
     contract = make_contract(pipeline, settings, scores, labels, threshold)
-    row = Row(
-        entry="ScorePipeline",
-        variant=stem,
-        module=lambda: pipeline,
-        methods={"forward": lambda g: (draw.waveform(g, 1, n),)},
-        speech={"forward": lambda waveform: (waveform.reshape(1, n),)},
-        on_device=True,
-    )
-    trials = parity.make_trials(row, pipeline, windows[0])
-    example = {"forward": row.draw("forward", 0)}
-    source = Source(pipeline, example, contract.model_dump_json(indent=1))
-    records: list[Record] = []
-    for backend in select(list(backends)):
-        path = out / f"{stem}{backend.suffix}"
-        records += parity.check_backend(row, backend, source, trials, path)
+    row = scorer_row(pipeline, stem)
+    use = select(list(backends))
+    _, records = export_all(out, row, pipeline, contract, windows[0], parity.silent, use)
     write_json(records, out / "parity.json")
     return records

@@ -12,6 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from export import contract as contracts
+from export.artefacts import (
+    Result,
+    artefact_paths,
+    export_all,
+    latencies,
+    runnable,
+    summaries,
+)
 from export.backend import Artefact, Inputs, backends, flatten
 from export.catalog import Row, draw
 from export.contract import (
@@ -26,18 +34,7 @@ from export.contract import (
     VerificationContract,
 )
 from export.corpus import BONA_FIDE, Progress, Utterance, split_by_speaker
-from export.demo_parts import (
-    HELD_OUT,
-    Options,
-    Result,
-    artefact_paths,
-    audio_for_parity,
-    export_all,
-    latencies,
-    read_corpus,
-    runnable,
-    summaries,
-)
+from export.demo_parts import HELD_OUT, Options, audio_for_parity, read_corpus
 from export.errors import InputError
 from export.ladder import Rung, compare
 from export.parity_json import write_json
@@ -113,7 +110,7 @@ def run(options: Options, progress: Progress) -> Result:
     stem = _STEMS[options.task]
     speech = audio_for_parity(options, split.held_out)
     made, records = export_all(
-        options, _row(options, module, stem), module, contract, stem, speech, progress
+        options.out, _row(options, module, stem), module, contract, speech, progress
     )
     paths = artefact_paths(options.out, stem)
     rungs = climb(paths, contract, held_out, trials, scored, progress)

@@ -6,9 +6,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from export.artefacts import Result
 from export.backend import backends
 from export.catalog import rows
-from export.demo_parts import Result
 from export.ladder import Rung
 from export.parity import Record, Status
 from export.report_trials import change_of_eer
@@ -77,8 +77,8 @@ def _cell(records: list[Record]) -> str:
     return f"[{_STYLE[status]}]{text}[/]"
 
 
-def demo_summary(result: Result) -> list[RenderableType]:
-    """What the demo made: artefacts with size and latency, the ladder, and remarks."""
+def summary(result: Result) -> list[RenderableType]:
+    """What was made: artefacts with size and latency, the ladder, and remarks."""
     made = Table(title="Artefacts, one thread", header_style="bold")
     for name in ("file", "KB", "ms per window", "of eager"):
         made.add_column(name, justify="left" if name == "file" else "right")
@@ -90,12 +90,19 @@ def demo_summary(result: Result) -> list[RenderableType]:
             speed = (f"{artefact.latency_ms:.2f}", f"{ratio:.2f}")
         made.add_row(artefact.name, f"{artefact.bytes / 1024:.0f}", *speed)
     lines = [
-        f"held-out equal error rate: {result.equal_error_rate:.1%} "
-        f"on {result.held_out} {result.unit}",
+        *_error_rate(result),
         *(f"note: {note}" for note in (*result.notes, *at_threshold(result.rungs))),
         f"written: {', '.join(path.name for path in result.files)} in {result.files[0].parent}",
     ]
-    return [made, ladder_table(result.rungs), *(Text(line) for line in lines)]
+    ladder = [ladder_table(result.rungs)] if result.rungs else []
+    return [made, *ladder, *(Text(line) for line in lines)]
+
+
+def _error_rate(result: Result) -> list[str]:
+    if result.equal_error_rate is None:
+        return []
+    rate = f"{result.equal_error_rate:.1%}"
+    return [f"held-out equal error rate: {rate} on {result.held_out} {result.unit}"]
 
 
 def ladder_table(rungs: Sequence[Rung]) -> Table:

@@ -33,6 +33,7 @@ RUNNABLE = (
     "coreml",
 )
 LOWERED = ("executorch_vulkan", "executorch_coreml")
+EMULATED = ("executorch_arm64",)
 VERIFIED = ("torchscript", "trace", "lite", "torch_export")
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from artefact_helpers import Command, assert_refused, usable, voice, write_wav
 
+from export import artefacts, training
 from export import backend as backends
-from export import demo_parts, training
 from export.contract import SASVContract, VerificationContract
 from export.score_files import read_scores
 from export.scorer import load_scorer
@@ -29,10 +29,10 @@ STEMS = {"verification": "speaker_verifier", "sasv": "sasv_verifier"}
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Four backends, short windows, and a folder of voices."""
     some = {name: usable(name) for name in SHOWN}
-    monkeypatch.setattr(demo_parts, "backends", lambda: some)
+    monkeypatch.setattr(artefacts, "backends", lambda: some)
     monkeypatch.setattr(training, "Settings", partial(replace, SETTINGS))
     monkeypatch.setenv("SCRIPTABLE_SPEECH", str(tmp_path / "none"))
-    monkeypatch.setattr(demo_parts, "use_one_thread", lambda: None)
+    monkeypatch.setattr(artefacts, "use_one_thread", lambda: None)
     for number, (speaker, pitch) in enumerate(SPEAKERS.items()):
         for k in range(3):
             wave = voice(12000, pitch + 4 * k, 10 * number + k)
@@ -130,5 +130,5 @@ def test_a_choice_puts_the_threshold_where_it_says() -> None:
 
 def test_saved_files_are_named_after_their_task() -> None:
     for stem in STEMS.values():
-        for name, path in demo_parts.artefact_paths(Path("x"), stem).items():
+        for name, path in artefacts.artefact_paths(Path("x"), stem).items():
             assert backends.of(path).name == name

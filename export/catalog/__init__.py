@@ -6,11 +6,13 @@ line read the same table.
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 
 from export.catalog.not_exported import NOT_EXPORTED
 from export.catalog.row import Padding, Row, Waiver
 from export.errors import InputError
+from scriptable.config import nearest
 
 __all__ = ["NOT_EXPORTED", "Padding", "Row", "Waiver", "find", "rows"]
 
@@ -28,14 +30,17 @@ def rows() -> tuple[Row, ...]:
     return tuple(found)
 
 
-def find(names: list[str] | None) -> list[Row]:
-    """The rows of the named entries (or of one id, entry and variant), or all."""
+def find(names: list[str] | None, among: Sequence[Row] | None = None) -> list[Row]:
+    """The rows of the named entries (or of one id, entry and variant), or all; of the catalogue."""
+    among = rows() if among is None else among
     if not names:
-        return list(rows())
-    chosen = []
+        return list(among)
+    chosen: list[Row] = []
     for name in names:
-        matching = [row for row in rows() if name in (row.entry, row.id) or name in row.also]
+        matching = [row for row in among if name in (row.entry, row.id) or name in row.also]
         if not matching:
-            raise InputError(f"entry: no row in the catalogue is called {name}; see: list")
+            near = nearest(name, (known for row in among for known in (row.entry, *row.also)))
+            hint = f"did you mean {near!r}? " if near else ""
+            raise InputError(f"entry: no row in the catalogue is called {name}; {hint}see: list")
         chosen += [row for row in matching if row not in chosen]
     return chosen

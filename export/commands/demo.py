@@ -54,7 +54,7 @@ def demo(
     Example: python -m export demo --speech my_recordings --out build/mine
     """
     from export import demo as job
-    from export.tables import comparison_table, demo_summary, failures
+    from export.tables import comparison_table, failures, summary
     from export.threshold import ThresholdChoice
     from export.training import Settings
 
@@ -73,7 +73,7 @@ def demo(
     with progress_bar() as progress:
         result = job.run(options, progress)
     out.print(comparison_table(result.records))
-    for renderable in demo_summary(result):
+    for renderable in summary(result):
         out.print(renderable)
     failed(failures(result.records))
     raise typer.Exit(0 if result.passed else 1)

@@ -13,6 +13,18 @@ from export.errors import InputError
 def parity(
     entry: Annotated[Names, typer.Option(help="Only these catalogue entries.")] = None,
     backend: Annotated[Names, typer.Option(help="Only these backends.")] = None,
+    module: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="FILE.py",
+            help="Instead of the catalogue, the heads that this file, or dotted module, "
+            "registers with @register_loss.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        Optional[int],
+        typer.Option(min=1, help="Worker processes; default: as many as processors, at most 8."),
+    ] = None,
     artifact: Annotated[
         Optional[list[Path]],
         typer.Option(help="Saved scorers to compare on a trial list instead of the catalogue."),
@@ -28,47 +40,58 @@ def parity(
 ) -> None:
     """Save, reload and compare every catalogue row on every backend; or saved scorers on trials.
 
-    With --artifact, the first artefact is the reference that the scores and decisions of the
+    With --module, the rows are your own heads, tried on random embeddings and labels. With
+    --artifact, the first artefact is the reference that the scores and decisions of the
     others are compared with.
 
     Example: python -m export parity --entry AMSoftmax --json build/parity.json
+
+    Example: python -m export parity --module my_losses.py --html build/mine.html
     """
     if artifact:
         if protocol is None or audio is None:
             raise InputError("artifact: give --protocol and --audio with it")
-        if entry or backend or html_file:
-            raise InputError("artifact: goes without --entry, --backend and --html")
+        if entry or backend or html_file or module:
+            raise InputError("artifact: goes without --entry, --backend, --module and --html")
         return climb(artifact, protocol, audio, json_file)
     if protocol is not None or audio is not None:
         raise InputError("protocol: needs --artifact, the scorers to compare on its trials")
-    catalogue(entry, backend, json_file, html_file)
+    matrix(entry, backend, module or "", jobs, json_file, html_file)
 
 
-def catalogue(
-    entry: Names, backend: Names, json_file: Optional[Path], html_file: Optional[Path]
+def matrix(
+    entry: Names,
+    backend: Names,
+    module: str,
+    jobs: Optional[int],
+    json_file: Optional[Path],
+    html_file: Optional[Path],
 ) -> None:
-    """All rows on all backends."""
+    """All rows, of the catalogue or of a module, on all backends."""
     from export import parity as suite
     from export.audio import read_waveform
     from export.backend import select
     from export.catalog import find
     from export.contract import versions
+    from export.custom import custom_rows
+    from export.parity_jobs import default_jobs
     from export.parity_json import write_json
     from export.report import Report, write_html
     from export.speech import HINT, speech_files
     from export.tables import failures, parity_table
 
-    rows, backends = find(entry), select(backend)
+    backends = select(backend)
+    rows = find(entry, custom_rows(module) if module else None)
     files = speech_files()
     if not files:
         note(HINT)
     speech = read_waveform(files[0], 16000).waveform if files else None
     with progress_bar() as progress:
-        records = suite.run(rows, backends, speech, progress)
+        records = suite.run(rows, backends, speech, progress, jobs or default_jobs(), module)
     if json_file is not None:
         write_json(records, json_file)
     if html_file is not None:
-        write_html(Report("Parity of the catalogue", records, versions()), html_file)
+        write_html(Report(f"Parity of {module or 'the catalogue'}", records, versions()), html_file)
     out.print(parity_table(records))
     out.print(", ".join(f"{count} {status}" for status, count in suite.summary(records).items()))
     failed(failures(records))

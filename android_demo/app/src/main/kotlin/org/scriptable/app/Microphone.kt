@@ -1,0 +1,84 @@
+package org.scriptable.app
+
+import android.annotation.SuppressLint
+import android.media.AudioFormat
+import android.media.AudioRecord
+import android.media.MediaRecorder
+import java.io.IOException
+import kotlin.concurrent.thread
+
+/** Mono 16-bit audio as it comes in. */
+interface AudioSource {
+    /**
+     * Calls [onBlock] for each block, and [onFailure] when there will be no more, on a thread of its
+     * own, until [stop]. The array is the receiver's.
+     *
+     * @throws IOException when the audio cannot be had.
+     */
+    fun start(sampleRate: Int, onBlock: (ShortArray) -> Unit, onFailure: (String) -> Unit)
+
+    /** Returns when no block will come any more. */
+    fun stop()
+}
+
+/** The device's microphone, without the effects that platforms apply to calls. */
+class Microphone : AudioSource {
+    private var record: AudioRecord? = null
+    private var reader: Thread? = null
+
+    // The activity asks for the permission before it starts a source.
+    @SuppressLint("MissingPermission")
+    override fun start(sampleRate: Int, onBlock: (ShortArray) -> Unit, onFailure: (String) -> Unit) {
+        check(record == null) { "the microphone is in use" }
+        val minimum = AudioRecord.getMinBufferSize(sampleRate, CHANNEL, ENCODING)
+        if (minimum <= 0) throw IOException("it does not record at $sampleRate Hz")
+        val opened =
+            AudioRecord(
+                MediaRecorder.AudioSource.VOICE_RECOGNITION,
+                sampleRate,
+                CHANNEL,
+                ENCODING,
+                maxOf(minimum, 2 * sampleRate),
+            )
+        if (opened.state != AudioRecord.STATE_INITIALIZED) {
+            opened.release()
+            throw IOException("it cannot be opened")
+        }
+        opened.startRecording()
+        if (opened.recordingState != AudioRecord.RECORDSTATE_RECORDING) {
+            opened.release()
+            throw IOException("another app may be using it")
+        }
+        record = opened
+        reader = thread(name = "microphone") { read(opened, sampleRate / BLOCKS_A_SECOND, onBlock, onFailure) }
+    }
+
+    private fun read(
+        from: AudioRecord,
+        size: Int,
+        onBlock: (ShortArray) -> Unit,
+        onFailure: (String) -> Unit,
+    ) {
+        val block = ShortArray(size)
+        while (true) {
+            val count = from.read(block, 0, size)
+            if (from.recordingState != AudioRecord.RECORDSTATE_RECORDING) return
+            if (count < 0) return onFailure("reading failed with code $count")
+            if (count > 0) onBlock(block.copyOf(count))
+        }
+    }
+
+    override fun stop() {
+        record?.stop()
+        reader?.join()
+        record?.release()
+        record = null
+        reader = null
+    }
+
+    private companion object {
+        const val CHANNEL = AudioFormat.CHANNEL_IN_MONO
+        const val ENCODING = AudioFormat.ENCODING_PCM_16BIT
+        const val BLOCKS_A_SECOND = 10
+    }
+}

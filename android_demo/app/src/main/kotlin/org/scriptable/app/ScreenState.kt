@@ -1,0 +1,66 @@
+package org.scriptable.app
+
+import org.scriptable.scorer.Contract
+import org.scriptable.scorer.Verdict
+
+/** Whether there is a model, and what is wrong with it. */
+sealed interface ModelState {
+    data object Loading : ModelState
+
+    data class Ready(val contract: Contract) : ModelState
+
+    data object Missing : ModelState
+
+    data class Damaged(val reason: String) : ModelState
+
+    data class WithoutContract(val reason: String) : ModelState
+
+    data class TooNew(val model: String) : ModelState
+
+    data class WithoutRuntime(val reason: String) : ModelState
+}
+
+/** What is going on besides. */
+sealed interface Work {
+    data object Idle : Work
+
+    data object Denied : Work
+
+    data object DeniedForGood : Work
+
+    data class MicrophoneFailed(val reason: String) : Work
+
+    data object TooSlow : Work
+
+    data class ScoringFailed(val reason: String) : Work
+
+    /** [filled] is the share of the first window that was heard. */
+    data class Listening(val filled: Double, val levelDb: Double) : Work
+
+    data class ScoringFile(val name: String) : Work
+
+    data class ScoredFile(val name: String, val windows: Int) : Work
+
+    data class FileFailed(val name: String, val reason: String) : Work
+}
+
+/** All that the screen shows. */
+data class ScreenState(
+    val model: ModelState = ModelState.Loading,
+    val work: Work = Work.Idle,
+    val verdict: Verdict? = null,
+    val trace: List<Double> = emptyList(),
+    val windowMillis: Double? = null,
+) {
+    val listening: Boolean
+        get() = work is Work.Listening
+
+    val modelFailed: Boolean
+        get() = model != ModelState.Loading && model !is ModelState.Ready
+
+    companion object {
+        /** Points that the trace keeps: two minutes of the demo's model. */
+        const val TRACE = 60
+        const val LEVEL_FLOOR_DB = -60.0
+    }
+}

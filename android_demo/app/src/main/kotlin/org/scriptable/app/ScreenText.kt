@@ -1,0 +1,98 @@
+package org.scriptable.app
+
+import android.content.res.Resources
+import org.scriptable.scorer.Contract
+import org.scriptable.scorer.Decision
+import org.scriptable.scorer.LiveScorer
+
+private const val SHOWN_DIGITS = 12
+private const val PERCENT = 100
+
+/** The state in words; every number is the contract's or measured. */
+class ScreenText(private val resources: Resources) {
+    fun verdict(state: ScreenState): String =
+        when (state.verdict?.decision) {
+            Decision.BONAFIDE -> text(R.string.bonafide)
+            Decision.SPOOF -> text(R.string.spoof)
+            null -> text(if (state.modelFailed) R.string.no_model else R.string.no_verdict)
+        }
+
+    fun numbers(state: ScreenState): String {
+        val ready = state.model as? ModelState.Ready
+        val verdict = state.verdict
+        if (verdict == null || ready == null) return ""
+        return text(
+            R.string.numbers,
+            verdict.llr,
+            verdict.threshold,
+            verdict.posterior * PERCENT,
+            ready.contract.decision.prior,
+        )
+    }
+
+    fun latency(state: ScreenState): String {
+        val ready = state.model as? ModelState.Ready
+        val millis = state.windowMillis
+        if (millis == null || ready == null) return ""
+        return text(R.string.latency, millis, windowSeconds(ready.contract))
+    }
+
+    fun identity(state: ScreenState): String {
+        val contract = (state.model as? ModelState.Ready)?.contract ?: return ""
+        return text(
+            R.string.identity,
+            contract.model,
+            contract.decision.operatingPoint,
+            contract.versions["executorch"].orEmpty(),
+            ExecuTorchEngine.RUNTIME,
+            contract.weightsSha256.take(SHOWN_DIGITS),
+        )
+    }
+
+    fun status(state: ScreenState): String =
+        when (val model = state.model) {
+            ModelState.Loading -> text(R.string.loading)
+            ModelState.Missing -> text(R.string.model_missing)
+            is ModelState.Damaged ->
+                text(R.string.model_damaged, ExecuTorchEngine.RUNTIME, model.reason)
+            is ModelState.WithoutContract -> text(R.string.model_contract, model.reason)
+            is ModelState.TooNew ->
+                text(R.string.model_too_new, model.model, ExecuTorchEngine.RUNTIME)
+            is ModelState.WithoutRuntime -> text(R.string.runtime_missing, model.reason)
+            is ModelState.Ready -> work(state.work, model.contract)
+        }
+
+    fun trace(state: ScreenState): String {
+        val verdict = state.verdict
+        if (state.trace.isEmpty() || verdict == null) return text(R.string.trace_empty)
+        val level = (state.work as? Work.Listening)?.levelDb ?: ScreenState.LEVEL_FLOOR_DB
+        return text(R.string.trace, state.trace.size, state.trace.last(), verdict.threshold, level)
+    }
+
+    private fun work(work: Work, contract: Contract): String =
+        when (work) {
+            Work.Idle -> text(R.string.idle)
+            Work.Denied -> text(R.string.denied)
+            Work.DeniedForGood -> text(R.string.denied_for_good)
+            Work.TooSlow -> text(R.string.too_slow)
+            is Work.ScoringFailed -> text(R.string.scoring_failed, work.reason)
+            is Work.MicrophoneFailed -> text(R.string.microphone_failed, work.reason)
+            is Work.Listening -> listening(work, contract)
+            is Work.ScoringFile -> text(R.string.scoring_file, work.name)
+            is Work.ScoredFile -> text(R.string.scored_file, work.name, work.windows)
+            is Work.FileFailed -> text(R.string.file_failed, work.name, work.reason)
+        }
+
+    private fun listening(work: Work.Listening, contract: Contract): String =
+        if (work.filled < 1) {
+            val seconds = windowSeconds(contract)
+            text(R.string.filling, seconds, seconds * work.filled)
+        } else {
+            text(R.string.listening, LiveScorer.SMOOTHING)
+        }
+
+    private fun windowSeconds(contract: Contract): Double =
+        contract.windows.numSamples.toDouble() / contract.audio.sampleRate
+
+    private fun text(id: Int, vararg values: Any): String = resources.getString(id, *values)
+}

@@ -1,0 +1,125 @@
+package org.scriptable.app
+
+import java.io.File
+import java.io.FileNotFoundException
+import java.io.InputStream
+import java.util.concurrent.AbstractExecutorService
+import java.util.concurrent.TimeUnit
+import org.json.JSONObject
+import org.junit.Assume.assumeTrue
+import org.scriptable.scorer.Engine
+
+/** What surrounds the screen in a test: the model's file, its engine, the microphone, the time. */
+object Scene {
+    var packed: () -> InputStream = { throw FileNotFoundException(MODEL) }
+    var open: (File) -> Engine = { ScriptedEngine() }
+    var source = ScriptedSource()
+    private var nanos = 0L
+
+    fun reset() {
+        packed = { ByteArray(1).inputStream() }
+        open = { ScriptedEngine() }
+        source = ScriptedSource()
+        nanos = 0L
+    }
+
+    /** Each look at the clock is 3.2 ms later, so that the pictures are the same each time. */
+    fun nanoTime(): Long {
+        nanos += 3_200_000
+        return nanos
+    }
+}
+
+class SceneApplication : ScorerApplication() {
+    override fun session() =
+        ScoringSession(
+            model = ModelFile({ Scene.packed() }, noBackupFilesDir) { Scene.open(it) },
+            source = Scene.source,
+            worker = InPlace(),
+            main = { it.run() },
+            nanoTime = Scene::nanoTime,
+        )
+}
+
+/** Golden vectors of the model that is tested, as `python -m export vectors` writes them. */
+object Golden {
+    private val folder: File by lazy { File(given("vectors")) }
+    val document: JSONObject by lazy { JSONObject(File(folder, "vectors.json").readText()) }
+    val contract: JSONObject
+        get() = JSONObject(document.getJSONObject("contract").toString())
+
+    val model: File
+        get() = File(given("model"))
+
+    fun file(name: String) = File(folder, name)
+
+    private fun given(property: String): String {
+        val value = System.getProperty(property)
+        assumeTrue("-D$property is not given: make test-android gives it", value != null)
+        return value!!
+    }
+}
+
+/** Answers with [scores], one after the other, and tells whether it was closed. */
+class ScriptedEngine(
+    private val text: String = Golden.contract.toString(),
+    private val scores: List<Float> = listOf(0.7f, 0.76f, 0.64f, 0.52f, 0.3f, 0.12f, 0.05f, 0.2f),
+) : Engine {
+    var scored = 0
+        private set
+
+    var closed = false
+        private set
+
+    override fun contract() = text
+
+    override fun score(window: FloatArray) = scores[scored++ % scores.size]
+
+    override fun close() {
+        closed = true
+    }
+}
+
+/** Gives the blocks that a test puts in. */
+class ScriptedSource(private val refusal: String? = null) : AudioSource {
+    private var onBlock: ((ShortArray) -> Unit)? = null
+    private var onFailure: ((String) -> Unit)? = null
+
+    val running: Boolean
+        get() = onBlock != null
+
+    override fun start(sampleRate: Int, onBlock: (ShortArray) -> Unit, onFailure: (String) -> Unit) {
+        if (refusal != null) throw java.io.IOException(refusal)
+        this.onBlock = onBlock
+        this.onFailure = onFailure
+    }
+
+    override fun stop() {
+        onBlock = null
+        onFailure = null
+    }
+
+    fun hear(samples: ShortArray) =
+        samples.toList().chunked(1600).forEach { checkNotNull(onBlock)(it.toShortArray()) }
+
+    fun fail(reason: String) = checkNotNull(onFailure)(reason)
+}
+
+/** Runs a task where it is handed in. */
+class InPlace : AbstractExecutorService() {
+    private var over = false
+
+    override fun execute(task: Runnable) = task.run()
+
+    override fun shutdown() {
+        over = true
+    }
+
+    override fun shutdownNow(): List<Runnable> = emptyList<Runnable>().also { over = true }
+
+    override fun isShutdown() = over
+
+    override fun isTerminated() = over
+
+    override fun awaitTermination(timeout: Long, unit: TimeUnit) = over
+}

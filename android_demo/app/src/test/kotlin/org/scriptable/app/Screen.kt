@@ -1,0 +1,119 @@
+package org.scriptable.app
+
+import android.Manifest
+import android.app.Activity
+import android.app.Application
+import android.content.Intent
+import android.content.pm.PackageManager
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.net.Uri
+import android.view.View
+import android.widget.Button
+import android.widget.TextView
+import java.io.File
+import org.robolectric.Robolectric
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.android.controller.ActivityController
+
+/** The activity as a test sees it. */
+class Screen {
+    private val controller: ActivityController<MainActivity> =
+        Robolectric.buildActivity(MainActivity::class.java).setup()
+    val activity: MainActivity
+        get() = controller.get()
+
+    val verdict
+        get() = text(R.id.verdict)
+
+    val numbers
+        get() = text(R.id.numbers)
+
+    val status
+        get() = text(R.id.status)
+
+    val identity
+        get() = text(R.id.identity)
+
+    val latency
+        get() = text(R.id.latency)
+
+    val listen: Button
+        get() = view(R.id.listen)
+
+    val file: Button
+        get() = view(R.id.file)
+
+    val trace: TraceView
+        get() = view(R.id.trace)
+
+    /** Answers the question for the microphone, which [listen] has raised. */
+    fun answer(granted: Boolean, again: Boolean = true) {
+        val permission = Manifest.permission.RECORD_AUDIO
+        if (granted) grantMicrophone()
+        shadowOf(activity.packageManager).setShouldShowRequestPermissionRationale(permission, again)
+        val result =
+            if (granted) PackageManager.PERMISSION_GRANTED else PackageManager.PERMISSION_DENIED
+        activity.onRequestPermissionsResult(1, arrayOf(permission), intArrayOf(result))
+    }
+
+    /** As if [picked] had been picked in the system's dialogue. */
+    fun scoreFile(picked: File) {
+        file.performClick()
+        val uri = Uri.parse("content://files/${picked.name}")
+        shadowOf(activity.contentResolver).registerInputStreamSupplier(uri) { picked.inputStream() }
+        val shadow = shadowOf(activity)
+        shadow.receiveResult(shadow.nextStartedActivity, Activity.RESULT_OK, Intent().setData(uri))
+    }
+
+    fun turn() {
+        RuntimeEnvironment.setQualifiers("+land")
+        controller.configurationChange()
+    }
+
+    fun leave() {
+        controller.pause()
+    }
+
+    fun comeBack() {
+        controller.resume()
+    }
+
+    fun end() {
+        controller.pause().stop().destroy()
+    }
+
+    /** Writes what is on the screen to `NAME.png` in the folder that the property names. */
+    fun picture(name: String) {
+        shadowOf(android.os.Looper.getMainLooper()).idle()
+        val root = activity.window.decorView
+        if (root.width == 0) layOut(root)
+        val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
+        root.draw(Canvas(bitmap))
+        val folder = File(System.getProperty("pictures", "build/pictures")).apply { mkdirs() }
+        File(folder, "$name.png").outputStream().use {
+            check(bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)) { "$name: not written" }
+        }
+    }
+
+    /** Robolectric does not attach the window of an activity that it has made anew. */
+    private fun layOut(root: View) {
+        val size = activity.resources.displayMetrics
+        root.measure(
+            View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
+            View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY),
+        )
+        root.layout(0, 0, size.widthPixels, size.heightPixels)
+    }
+
+    private fun text(id: Int) = view<TextView>(id).text.toString()
+
+    private fun <T : View> view(id: Int): T = checkNotNull(activity.findViewById<T>(id))
+
+    companion object {
+        fun grantMicrophone() =
+            shadowOf(RuntimeEnvironment.getApplication() as Application)
+                .grantPermissions(Manifest.permission.RECORD_AUDIO)
+    }
+}

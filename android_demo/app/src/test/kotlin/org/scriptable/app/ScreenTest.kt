@@ -1,0 +1,241 @@
+package org.scriptable.app
+
+import android.content.Intent
+import android.provider.Settings
+import android.view.View
+import java.io.FileNotFoundException
+import kotlin.math.PI
+import kotlin.math.sin
+import org.json.JSONObject
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertSame
+import org.junit.Assert.assertTrue
+import org.junit.Before
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.annotation.Config
+import org.robolectric.annotation.GraphicsMode
+import org.scriptable.scorer.ScorerException
+
+@RunWith(RobolectricTestRunner::class)
+@Config(application = SceneApplication::class, sdk = [35], qualifiers = "w360dp-h740dp-xhdpi")
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+class ScreenTest {
+    @Before
+    fun reset() {
+        Golden.document
+        Scene.reset()
+    }
+
+    private fun speech(seconds: Int) =
+        ShortArray(16000 * seconds) { (9000 * sin(2 * PI * 180 * it / 16000)).toInt().toShort() }
+
+    private fun listening(): Screen {
+        Screen.grantMicrophone()
+        return Screen().also { it.listen.performClick() }
+    }
+
+    private fun contractWith(change: JSONObject.() -> Unit) = Golden.contract.apply(change).toString()
+
+    @Test
+    fun idleShowsTheModel() {
+        val screen = Screen()
+        assertTrue(screen.identity, screen.identity.startsWith(Golden.contract.getString("model")))
+        assertTrue(Golden.contract.getString("weights_sha256").take(12) in screen.identity)
+        assertEquals("No verdict yet", screen.verdict)
+        assertTrue(screen.listen.isEnabled && screen.file.isEnabled)
+        screen.picture("idle")
+    }
+
+    @Test
+    fun deniedMicrophoneIsExplainedAndAskedForAgain() {
+        val screen = Screen()
+        screen.listen.performClick()
+        assertEquals(1, shadowOf(screen.activity).lastRequestedPermission.requestCode)
+        screen.answer(granted = false)
+        assertTrue(screen.status, "only files can be scored" in screen.status)
+        assertEquals("Allow", screen.listen.text)
+        assertFalse(Scene.source.running)
+        screen.picture("denied")
+        screen.listen.performClick()
+        screen.answer(granted = true)
+        assertTrue(Scene.source.running)
+    }
+
+    @Test
+    fun microphoneDeniedForGoodLeadsToTheSettings() {
+        val screen = Screen()
+        screen.listen.performClick()
+        screen.answer(granted = false, again = false)
+        assertEquals("Settings", screen.listen.text)
+        screen.picture("denied_for_good")
+        screen.listen.performClick()
+        val opened = shadowOf(screen.activity).nextStartedActivity
+        assertEquals(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, opened.action)
+        screen.leave()
+        Screen.grantMicrophone()
+        screen.comeBack()
+        assertEquals("Listen", screen.listen.text)
+    }
+
+    @Test
+    fun liveScoringShowsVerdictTraceAndLatency() {
+        val screen = listening()
+        Scene.source.hear(speech(3))
+        assertTrue(screen.status, "3.0 s heard" in screen.status)
+        assertEquals("No verdict yet", screen.verdict)
+        Scene.source.hear(speech(8))
+        assertEquals("Bona fide", screen.verdict)
+        assertEquals("3.2 ms for a window of 4.0 s", screen.latency)
+        val described = screen.trace.contentDescription.toString()
+        assertTrue(described, described.startsWith("Score trace: 4 points"))
+        screen.picture("listening")
+        Scene.source.hear(speech(10))
+        assertEquals("Spoof", screen.verdict)
+        screen.picture("listening_spoof")
+    }
+
+    @Test
+    fun turningKeepsListeningAndTheModel() {
+        val engine = ScriptedEngine()
+        Scene.open = { engine }
+        val screen = listening()
+        Scene.source.hear(speech(14))
+        val before = screen.activity
+        val (verdict, numbers) = screen.verdict to screen.numbers
+        screen.turn()
+        assertTrue(before !== screen.activity)
+        assertTrue(Scene.source.running)
+        assertEquals(verdict, screen.verdict)
+        assertEquals(numbers, screen.numbers)
+        Scene.source.hear(speech(6))
+        assertFalse(engine.closed)
+        screen.picture("listening_landscape")
+        screen.end()
+        assertTrue(engine.closed)
+    }
+
+    @Test
+    fun theMicrophoneIsOffWhenTheScreenIs() {
+        val screen = listening()
+        assertTrue(Scene.source.running)
+        screen.leave()
+        assertFalse(Scene.source.running)
+        screen.comeBack()
+        assertFalse(Scene.source.running)
+        assertEquals("Listen", screen.listen.text)
+    }
+
+    @Test
+    fun stopButtonStops() {
+        val screen = listening()
+        assertEquals("Stop", screen.listen.text)
+        screen.listen.performClick()
+        assertFalse(Scene.source.running)
+    }
+
+    @Test
+    fun microphoneThatCannotBeUsedIsExplained() {
+        Scene.source = ScriptedSource(refusal = "another app may be using it")
+        val refused = listening()
+        assertEquals("The microphone cannot be used: another app may be using it", refused.status)
+        Scene.source = ScriptedSource()
+        val screen = listening()
+        Scene.source.fail("reading failed with code -6")
+        assertTrue(screen.status, "code -6" in screen.status)
+        assertFalse(Scene.source.running)
+    }
+
+    @Test
+    @Config(qualifiers = "+night")
+    fun nightHasColoursOfItsOwn() {
+        val screen = listening()
+        Scene.source.hear(speech(14))
+        screen.picture("listening_night")
+        assertEquals(0xFF1C1B1F.toInt(), screen.activity.getColor(R.color.ground))
+    }
+
+    @Test
+    fun missingModelIsExplained() {
+        Scene.packed = { throw FileNotFoundException(MODEL) }
+        val screen = Screen()
+        assertTrue(screen.status, "holds no model" in screen.status)
+        assertFalse(screen.listen.isEnabled || screen.file.isEnabled)
+        assertEquals("No model", screen.verdict)
+        screen.picture("model_missing")
+    }
+
+    @Test
+    fun damagedModelIsExplained() {
+        Scene.open = { throw ScorerException("Invalid program: header") }
+        val screen = Screen()
+        assertTrue(screen.status, "damaged" in screen.status && "Invalid program" in screen.status)
+        assertFalse(screen.listen.isEnabled)
+        screen.picture("model_damaged")
+    }
+
+    @Test
+    fun modelOfALaterRuntimeIsRefused() {
+        val later = contractWith { getJSONObject("versions").put("executorch", "9.1.0") }
+        val engine = ScriptedEngine(later)
+        Scene.open = { engine }
+        val screen = Screen()
+        assertTrue(screen.status, "ExecuTorch 9.1.0" in screen.status)
+        assertTrue(screen.status, ExecuTorchEngine.RUNTIME in screen.status)
+        assertTrue(engine.closed)
+        screen.picture("model_too_new")
+    }
+
+    @Test
+    fun modelWithoutAContractIsRefused() {
+        Scene.open = { ScriptedEngine(text = "") }
+        val without = Screen()
+        assertTrue(without.status, "no score contract" in without.status)
+        Scene.open = { ScriptedEngine(contractWith { put("task", "verification") }) }
+        assertTrue("expected spoofing" in Screen().status)
+    }
+
+    @Test
+    fun missingRuntimeIsExplained() {
+        Scene.open = { throw UnsatisfiedLinkError("libexecutorch.so not found") }
+        assertTrue("no ExecuTorch for this device" in Screen().status)
+    }
+
+    @Test
+    fun scoreThatIsNotFiniteStopsTheScreenNotTheApp() {
+        Scene.open = { ScriptedEngine(scores = listOf(Float.NaN)) }
+        val screen = listening()
+        Scene.source.hear(speech(4))
+        Scene.source.hear(ShortArray(1600))
+        assertEquals("Stopped: the model gives a score that is not finite", screen.status)
+        assertFalse(Scene.source.running)
+    }
+
+    @Test
+    fun talkBackHearsTheVerdictOnceAndNamesEverything() {
+        val screen = listening()
+        val verdict = screen.activity.findViewById<View>(R.id.verdict)!!
+        assertEquals(View.ACCESSIBILITY_LIVE_REGION_ASSERTIVE, verdict.accessibilityLiveRegion)
+        assertEquals("Score trace, empty", screen.trace.contentDescription)
+        Scene.source.hear(speech(7))
+        val shown = (verdict as android.widget.TextView).text
+        Scene.source.hear(speech(2))
+        assertSame(shown, verdict.text)
+        for (button in listOf(screen.listen, screen.file)) {
+            assertTrue(button.text.isNotBlank())
+            assertTrue(button.height >= 48 * 2)
+        }
+    }
+
+    @Test
+    fun pickerAsksForAudio() {
+        val screen = Screen()
+        screen.file.performClick()
+        val picked = shadowOf(screen.activity).nextStartedActivity
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, picked.action)
+        assertEquals("audio/*", picked.type)
+    }
+}

@@ -1,0 +1,62 @@
+package org.scriptable.scorer
+
+import kotlin.math.exp
+import kotlin.math.ln
+
+/** From a file's samples to one mono waveform in [−1, 1]. */
+data class AudioContract(
+    val sampleRate: Int,
+    val pcm16Divisor: Int,
+    val lowpassFilterWidth: Int,
+    val rolloff: Double,
+)
+
+/** From a waveform to the model's input. */
+data class WindowContract(val numSamples: Int, val hop: Int)
+
+/** From the raw score to a decision: bona fide when scale·score + offset ≥ threshold. */
+data class DecisionContract(
+    val scale: Double,
+    val offset: Double,
+    val prior: Double,
+    val threshold: Double,
+    val operatingPoint: String,
+)
+
+/** What a spoofing score means; every number that the app shows comes from here. */
+data class Contract(
+    val model: String,
+    val audio: AudioContract,
+    val windows: WindowContract,
+    val decision: DecisionContract,
+    val versions: Map<String, String>,
+    val weightsSha256: String,
+) {
+    /** Raw score → log-likelihood ratio in nats. */
+    fun llr(score: Double): Double = decision.scale * score + decision.offset
+
+    /** LLR → probability of bona fide at the contract's prior. */
+    fun posterior(llr: Double): Double {
+        val logOdds = llr + ln(decision.prior / (1.0 - decision.prior))
+        return if (logOdds >= 0) 1.0 / (1.0 + exp(-logOdds)) else exp(logOdds).let { it / (1.0 + it) }
+    }
+
+    /** LLR → decision. */
+    fun decide(llr: Double): Decision =
+        if (llr >= decision.threshold) Decision.BONAFIDE else Decision.SPOOF
+
+    companion object {
+        /**
+         * Reads the JSON document that a spoofing artefact carries.
+         *
+         * @throws ContractException when a field is missing, unknown, or not what this scorer does.
+         */
+        fun parse(text: String): Contract = readContract(text)
+    }
+}
+
+/** Spelled in JSON as [label]. */
+enum class Decision(val label: String) {
+    BONAFIDE("bonafide"),
+    SPOOF("spoof"),
+}

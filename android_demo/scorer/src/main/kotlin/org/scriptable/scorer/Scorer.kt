@@ -1,0 +1,80 @@
+package org.scriptable.scorer
+
+import java.io.Closeable
+import java.io.InputStream
+
+/** What a recording, or the last windows of a live one, scored and what that means. */
+data class Verdict(
+    val score: Double,
+    val llr: Double,
+    val posterior: Double,
+    val threshold: Double,
+    val decision: Decision,
+)
+
+/** A recording's verdict with the scores that it is the mean of. */
+class ScoredRecording(val verdict: Verdict, val windowScores: FloatArray)
+
+/** An engine together with what its score means. */
+class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
+    /**
+     * Raw score of one window.
+     *
+     * @throws ScorerException when it is not finite.
+     */
+    fun scoreWindow(window: FloatArray): Float {
+        val score = engine.score(window)
+        if (score.isNaN() || score.isInfinite()) {
+            throw ScorerException("the model gives a score that is not finite")
+        }
+        return score
+    }
+
+    /** What a raw score means. */
+    fun verdict(score: Double): Verdict {
+        val llr = contract.llr(score)
+        return Verdict(
+            score,
+            llr,
+            contract.posterior(llr),
+            contract.decision.threshold,
+            contract.decide(llr),
+        )
+    }
+
+    /** A waveform at the contract's rate → the mean of its windows' scores. */
+    fun scoreWaveform(waveform: FloatArray): ScoredRecording {
+        val scores = cutWindows(waveform, contract.windows).map { scoreWindow(it) }.toList().toFloatArray()
+        return ScoredRecording(verdict(scores.sumOf { it.toDouble() } / scores.size), scores)
+    }
+
+    /** A WAV file, of any rate and number of channels, as the contract says. */
+    fun scoreWav(stream: InputStream): ScoredRecording = scoreWaveform(waveform(Wav.read(stream)))
+
+    /** Scale, mixdown and resampling. */
+    fun waveform(wav: Wav): FloatArray {
+        val audio = contract.audio
+        val mono = decodePcm16(wav.samples, wav.samples.size, wav.channels, audio.pcm16Divisor)
+        return Resampler(wav.sampleRate, audio.sampleRate, audio.lowpassFilterWidth, audio.rolloff)
+            .resample(mono)
+    }
+
+    override fun close() = engine.close()
+
+    companion object {
+        /**
+         * Reads the contract of [engine] and holds the model against [runtime], a version of
+         * ExecuTorch; closes the engine when either is refused.
+         */
+        fun open(engine: Engine, runtime: String): Scorer {
+            try {
+                val contract = Contract.parse(engine.contract())
+                requireRuntime(contract, runtime)
+                return Scorer(engine, contract)
+            } catch (error: ScorerException) {
+                engine.close()
+                throw error
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+package org.scriptable.scorer
+
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
+import org.junit.Test
+
+class ContractTest {
+    private val contract = Contract.parse(document())
+
+    private fun refusal(text: String): String =
+        assertThrows(ContractException::class.java) { Contract.parse(text) }.message!!
+
+    @Test
+    fun readsEveryField() {
+        assertEquals(AudioContract(16000, 32768, 6, 0.99), contract.audio)
+        assertEquals(WindowContract(4, 2), contract.windows)
+        assertEquals(DecisionContract(2.0, -1.0, 0.5, 0.25, "test"), contract.decision)
+        assertEquals("1.5.1", contract.versions["executorch"])
+    }
+
+    @Test
+    fun decidesOnTheLlrAtOrAboveTheThreshold() {
+        assertEquals(0.25, contract.llr(0.625), 0.0)
+        assertEquals(Decision.BONAFIDE, contract.decide(0.25))
+        assertEquals(Decision.SPOOF, contract.decide(Math.nextDown(0.25)))
+    }
+
+    @Test
+    fun posteriorIsSafeAtTheEdges() {
+        assertEquals(0.5, contract.posterior(0.0), 1e-15)
+        assertEquals(0.7310585786300049, contract.posterior(1.0), 1e-15)
+        assertEquals(1.0, contract.posterior(1e4), 0.0)
+        assertEquals(0.0, contract.posterior(-1e4), 0.0)
+        val rare = contract.copy(decision = contract.decision.copy(prior = 0.01))
+        assertEquals(0.01, rare.posterior(0.0), 1e-15)
+    }
+
+    @Test
+    fun saysWhichFieldIsWrong() {
+        assertEquals("the model has no score contract", refusal(" "))
+        assertEquals("score contract: expected a JSON object", refusal("[1]"))
+        assertEquals(
+            "score contract: audio.sample_rate: missing",
+            refusal(document().replace("\"sample_rate\": 16000,", "")),
+        )
+        assertEquals(
+            "score contract: windows.hop: expected a whole number above 0, got 0",
+            refusal(document(hop = 0)),
+        )
+        assertEquals(
+            "score contract: decision.scale: expected a number, got 2.0",
+            refusal(document().replace("\"scale\": 2.0", "\"scale\": \"2.0\"")),
+        )
+        assertEquals(
+            "score contract: decision.prior: expected in (0, 1), got 1",
+            refusal(document().replace("\"prior\": 0.5", "\"prior\": 1")),
+        )
+        assertEquals(
+            "score contract: audio.gain: unknown field",
+            refusal(document().replace("\"mixdown\"", "\"gain\": 2, \"mixdown\"")),
+        )
+        assertEquals(
+            "score contract: task: expected spoofing, got sasv",
+            refusal(document().replace("\"spoofing\"", "\"sasv\"")),
+        )
+        assertEquals(
+            "score contract: schema_version: expected 1, got 2",
+            refusal(document().replace("\"schema_version\": 1", "\"schema_version\": 2")),
+        )
+        assertEquals(
+            "score contract: windows.tail: expected align_end, got drop",
+            refusal(document().replace("align_end", "drop")),
+        )
+    }
+
+    @Test
+    fun refusesATextThatIsNotJson() {
+        assertThrows(ContractException::class.java) { Contract.parse("{\"a\": ") }
+    }
+
+    @Test
+    fun refusesAModelOfALaterRuntime() {
+        requireRuntime(contract, "1.5.1")
+        requireRuntime(contract, "1.6.0")
+        requireRuntime(Contract.parse(document(executorch = "1.5.1+cpu")), "1.5.1")
+        for (later in listOf("1.5.2", "1.10.0", "2.0")) {
+            val error =
+                assertThrows(RuntimeTooOldException::class.java) {
+                    requireRuntime(Contract.parse(document(executorch = later)), "1.5.1")
+                }
+            assertEquals("the model was exported by ExecuTorch $later, this runtime is 1.5.1", error.message)
+        }
+        assertThrows(ContractException::class.java) {
+            requireRuntime(Contract.parse(document(executorch = "not installed")), "1.5.1")
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package org.scriptable.scorer
+
+/** A contract like the exporter's, with a window of [numSamples] samples. */
+internal fun document(
+    numSamples: Int = 4,
+    hop: Int = 2,
+    executorch: String = "1.5.1",
+    sampleRate: Int = 16000,
+): String =
+    """
+    {
+      "schema_version": 1, "task": "spoofing", "model": "test",
+      "audio": {
+        "sample_rate": $sampleRate, "pcm16_divisor": 32768, "mixdown": "mean",
+        "resampler": "sinc_interp_hann", "resampler_lowpass_filter_width": 6,
+        "resampler_rolloff": 0.99
+      },
+      "windows": {
+        "num_samples": $numSamples, "hop": $hop,
+        "tail": "align_end", "short": "repeat", "combine": "mean"
+      },
+      "decision": {
+        "polarity": "higher_is_bonafide", "scale": 2.0, "offset": -1.0, "prior": 0.5,
+        "threshold": 0.25, "operating_point": "test"
+      },
+      "versions": { "scriptable": "0.1.0", "executorch": "$executorch" },
+      "weights_sha256": "${"0".repeat(64)}"
+    }
+    """
+        .trimIndent()
+
+/** Scores a window by [rule], as if a model did. */
+internal class RuleEngine(
+    private val text: String = document(),
+    private val rule: (FloatArray) -> Float = { it.average().toFloat() },
+) : Engine {
+    var closed = false
+        private set
+
+    override fun contract() = text
+
+    override fun score(window: FloatArray) = rule(window)
+
+    override fun close() {
+        closed = true
+    }
+}
+
+/** A RIFF file around [data]; [promised] is the size in its header. */
+internal fun riff(
+    data: ByteArray,
+    rate: Int = 16000,
+    channels: Int = 1,
+    bits: Int = 16,
+    format: Int = 1,
+    promised: Int = data.size,
+    before: ByteArray = ByteArray(0),
+): ByteArray {
+    val header = java.nio.ByteBuffer.allocate(44 + before.size).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+    header.put("RIFF".toByteArray()).putInt(36 + promised).put("WAVE".toByteArray())
+    header.put("fmt ".toByteArray()).putInt(16).putShort(format.toShort()).putShort(channels.toShort())
+    header.putInt(rate).putInt(rate * channels * bits / 8).putShort((channels * bits / 8).toShort())
+    header.putShort(bits.toShort()).put(before).put("data".toByteArray()).putInt(promised)
+    return header.array() + data
+}
+
+internal fun pcm(vararg samples: Int): ByteArray {
+    val buffer = java.nio.ByteBuffer.allocate(2 * samples.size).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+    samples.forEach { buffer.putShort(it.toShort()) }
+    return buffer.array()
+}

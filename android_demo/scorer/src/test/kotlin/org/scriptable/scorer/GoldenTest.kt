@@ -1,0 +1,116 @@
+package org.scriptable.scorer
+
+import java.io.File
+import java.io.IOException
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import kotlin.math.abs
+import org.json.JSONObject
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Assume.assumeTrue
+import org.junit.Test
+import org.scriptable.host.NativeEngine
+
+/**
+ * Windows, scores and decisions of `python -m export vectors`, by the same `.pte` on the JVM.
+ *
+ * Needs -Dvectors (that folder), -Dmodel (the `.pte`) and -Dspoof.native (of libspoof_jni.so).
+ */
+class GoldenTest {
+    private val folder = File(given("vectors"))
+    private val document = JSONObject(File(folder, "vectors.json").readText())
+    private val contract = Contract.parse(document.getJSONObject("contract").toString())
+    private val cases = document.getJSONArray("cases").let { all -> List(all.length()) { all.getJSONObject(it) } }
+
+    private fun given(property: String): String {
+        val value = System.getProperty(property)
+        assumeTrue("-D$property is not given: make test-android gives it", value != null)
+        return value!!
+    }
+
+    private fun open(file: String = given("model")) = Scorer.open(HostEngine(file), "1.5.1")
+
+    /** Through resampling the waveforms may differ by rounding, and the scores by a little more. */
+    private fun tolerance(case: JSONObject) =
+        if (case.getInt("sample_rate") == contract.audio.sampleRate) 1e-5 else 1e-4
+
+    private fun windows(case: JSONObject): List<FloatArray> {
+        val bytes = File(folder, case.getString("windows_file")).readBytes()
+        val floats = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
+        return List(case.getInt("n_windows")) {
+            FloatArray(contract.windows.numSamples).also { window -> floats.get(window) }
+        }
+    }
+
+    @Test
+    fun contractOfTheModelIsTheVectors() = open().use { assertEquals(contract, it.contract) }
+
+    @Test
+    fun windowsAreEqual() = open().use { scorer ->
+        for (case in cases) {
+            val name = case.getString("name")
+            val wav = File(folder, case.getString("wav")).inputStream().use { Wav.read(it) }
+            val cut = cutWindows(scorer.waveform(wav), contract.windows).toList()
+            val golden = windows(case)
+            assertEquals(name, golden.size, cut.size)
+            val native = case.getInt("sample_rate") == contract.audio.sampleRate
+            // torchaudio computes its taps in float32.
+            val most = if (native) 0.0f else 1e-5f
+            golden.zip(cut).forEach { (one, other) ->
+                val worst = one.indices.maxOf { abs(one[it] - other[it]) }
+                assertTrue("$name: windows differ by $worst", worst <= most)
+            }
+        }
+    }
+
+    @Test
+    fun scoresAndDecisionsAreEqual() = open().use { scorer ->
+        for (case in cases) {
+            val name = case.getString("name")
+            val scored = File(folder, case.getString("wav")).inputStream().use { scorer.scoreWav(it) }
+            val goldenScores = case.getJSONArray("window_scores")
+            assertEquals(name, goldenScores.length(), scored.windowScores.size)
+            scored.windowScores.forEachIndexed { index, score ->
+                assertEquals(name, goldenScores.getDouble(index), score.toDouble(), tolerance(case))
+            }
+            val verdict = scored.verdict
+            assertEquals(name, case.getDouble("score"), verdict.score, tolerance(case))
+            val scale = abs(contract.decision.scale)
+            assertEquals(name, case.getDouble("llr"), verdict.llr, tolerance(case) * scale)
+            assertEquals(name, case.getDouble("posterior"), verdict.posterior, tolerance(case) * scale)
+            assertEquals(name, case.getDouble("threshold"), verdict.threshold, 0.0)
+            assertEquals(name, case.getString("decision"), verdict.decision.label)
+        }
+    }
+
+    @Test
+    fun vectorsHaveBothDecisionsAndSeveralRates() {
+        assertTrue(cases.map { it.getInt("sample_rate") }.toSet().size >= 3)
+        assertTrue(cases.any { it.getInt("channels") == 2 })
+        assertTrue(cases.any { it.getInt("n_windows") > 1 })
+    }
+
+    @Test
+    fun damagedFilesAreRefused() {
+        val whole = File(given("model")).readBytes()
+        val cut = File.createTempFile("cut", ".pte").apply { writeBytes(whole.copyOf(whole.size / 3)) }
+        val text = File.createTempFile("text", ".pte").apply { writeText("no program\n".repeat(1000)) }
+        for (file in listOf(cut, text, File("nothing.pte"))) {
+            val error = assertThrows(IOException::class.java) { HostEngine(file.path) }
+            assertEquals(error.message, 1, error.message!!.lines().size)
+        }
+        listOf(cut, text).forEach { it.delete() }
+    }
+
+    private class HostEngine(path: String) : Engine {
+        private val native = NativeEngine(path)
+
+        override fun contract() = native.contract()
+
+        override fun score(window: FloatArray) = native.score(window)
+
+        override fun close() = native.close()
+    }
+}
