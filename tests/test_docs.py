@@ -14,7 +14,9 @@ from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 from test_verify import Made
 
+import matrix
 import scriptable
+from export.catalog import rows
 
 README = (ROOT / "README.md").read_text()
 MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=4)
@@ -105,6 +107,21 @@ def anchors(page: Path) -> set[str]:
 
 def _is_link(token: Token) -> bool:
     return token.type in ("link_open", "image")
+
+
+def test_the_matrix_has_a_row_for_every_family() -> None:
+    """Only what sums several heads belongs to no family."""
+    others = {row.entry for row in rows() if matrix.family(row.entry) not in README}
+    assert others <= {"MultiLoss"}
+
+
+def test_the_matrix_counts_a_gap_as_none_passing() -> None:
+    record = {"entry": "mse_loss", "variant": "", "method": "forward", "backend": "lite"}
+    good = {**record, "content": "example", "status": "pass", "max_abs_error": 1e-6}
+    bad = {**record, "content": "other", "status": "waived", "max_abs_error": None}
+    table = matrix.matrix([{**good, "tolerance": 1e-5}, {**bad, "tolerance": None}])
+    assert "| masked losses | ✗ 0 of 1 |" in table
+    assert "| largest error / tolerance | 10.0% |" in table
 
 
 def test_names_in_tables_are_public() -> None:
