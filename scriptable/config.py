@@ -160,7 +160,7 @@ def construct(target: Callable[..., Any], name: str, given: Mapping[str, Any], k
     for key in given:
         if key not in named and not takes_any:
             raise ConfigError(
-                (*keys, str(key)), f"unknown argument of {name}{_hint(str(key), named)}"
+                (*keys, str(key)), f"unknown argument of {name}{hint(str(key), named)}"
             )
     for parameter in named.values():
         if parameter.default is parameter.empty and parameter.name not in given:
@@ -209,28 +209,35 @@ def _find(config: Any, keys: Keys) -> tuple[Any, Keys]:
     return config, inside or keys
 
 
+def read_part(config: Any, keys: Keys) -> tuple[str, dict[str, Any], Keys]:
+    """The type and the arguments of ``{"type", "args"}`` or of the flat form, and where they stand.
+
+    Raises:
+        ConfigError: if the mapping has neither form.
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigError(keys, f"expected a mapping with the key type, got {_said(config)}")
+    if not isinstance(config.get("type"), str):
+        raise ConfigError((*keys, "type"), f"expected a name, got {_said(config.get('type'))}")
+    given = {key: value for key, value in config.items() if key not in ("type", "args")}
+    if "args" in config:
+        return config["type"], _nested(config["args"], given, keys), (*keys, "args")
+    return config["type"], given, keys
+
+
 def _known(name: Any) -> bool:
     return isinstance(name, str) and name in losses()
 
 
 def _head(config: Any, keys: Keys) -> tuple[nn.Module, float]:
     """A head, and the weight that its own constructor does not take."""
-    if not isinstance(config, Mapping):
-        raise ConfigError(keys, f"expected a mapping with the key type, got {_said(config)}")
-    if "type" not in config:
-        raise ConfigError((*keys, "type"), f"missing; it is one of {', '.join(sorted(losses()))}")
-    name = config["type"]
+    name, given, place = read_part(config, keys)
     if not _known(name):
-        hint = _hint(str(name), losses())
-        raise ConfigError((*keys, "type"), f"no loss is called {name}{hint}")
-    given = {key: value for key, value in config.items() if key not in ("type", "args")}
-    if "args" in config:
-        given = _nested(config["args"], given, keys)
-        keys = (*keys, "args")
+        raise ConfigError((*keys, "type"), f"no loss is called {name}{hint(name, losses())}")
     head, outside = losses()[name], 1.0
     if "weight" in given and "weight" not in inspect.signature(head).parameters:
-        outside = float(_convert(given.pop("weight"), float, (*keys, "weight")))
-    return construct(head, name, given, keys), outside
+        outside = float(_convert(given.pop("weight"), float, (*place, "weight")))
+    return construct(head, name, given, place), outside
 
 
 def _nested(arguments: Any, beside: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
@@ -312,7 +319,13 @@ def _said(value: Any) -> str:
     return f"{type(value).__name__} {value!r}" if isinstance(value, (Mapping, list)) else f"{value}"
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
+    """What an error adds about a name that is not known: the nearest one, or all.
+
+    Example:
+        >>> hint("margin_real", ["m_real", "m_fake"]), hint("zzz", ["m_real", "m_fake"])
+        ("; did you mean 'm_real'?", '; known are m_real, m_fake')
+    """
     near = nearest(word, known)
     return f"; did you mean {near!r}?" if near else f"; known are {', '.join(known) or 'none'}"
 

@@ -1,0 +1,60 @@
+"""``python -m export model``."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from export.commands._app import Names, app, failed, out, progress_bar
+
+
+@app.command()
+def model(
+    config: Annotated[
+        Path, typer.Argument(help="YAML: frontend, encoder, loss, calibration, window.")
+    ],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
+    checkpoint: Annotated[
+        Optional[Path],
+        typer.Option(help="Weights: .safetensors, or .pt, .pth, .ckpt read with weights_only."),
+    ] = None,
+    backend: Annotated[Names, typer.Option(help="Only these backends.")] = None,
+    module: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="FILE.py", help="Import this file, or dotted module, first: its heads and nets."
+        ),
+    ] = None,
+    protocol: Annotated[
+        Optional[Path],
+        typer.Option(help="A trial list to compare decisions on; needs --audio."),
+    ] = None,
+    audio: Annotated[
+        Optional[Path], typer.Option(help="Folder with the trial list's .flac or .wav files.")
+    ] = None,
+    dynamic_batch: Annotated[
+        bool, typer.Option(help="Leave the batch size open where a backend can.")
+    ] = False,
+) -> None:
+    """Export a model of your own: configuration and weights in, proven files and a report out.
+
+    The encoder is any torch.nn.Module that can be imported, by its dotted path.
+
+    Example: python -m export model scorer.yaml --checkpoint weights.safetensors --out build/mine
+    """
+    from export import model as job
+    from export.backend import select
+    from export.modules import load_module
+    from export.tables import comparison_table, failures, summary
+
+    if module is not None:
+        load_module(module)
+    chosen = select(backend) if backend else None
+    options = job.Options(config, out_dir, checkpoint, chosen, protocol, audio, dynamic_batch)
+    with progress_bar() as progress:
+        result = job.run(options, progress)
+    out.print(comparison_table(result.records))
+    for renderable in summary(result):
+        out.print(renderable)
+    failed(failures(result.records))
+    raise typer.Exit(0 if result.passed else 1)
