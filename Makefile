@@ -38,10 +38,9 @@ docs: setup
 	rm -rf docs/generated
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
 
-# An sdist, and the wheel from it; both as test_package.py checks them.
+# An sdist, and the wheel from it; tests/test_package.py installs such a wheel beside torch alone.
 package: setup
 	$(BIN)/python -m build --no-isolation --outdir build/package .
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_package.py
 
 bench: peers
 	$(BIN)/python -m benchmarks

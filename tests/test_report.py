@@ -157,8 +157,13 @@ def test_verdict_words(records: list[Record], expected: str) -> None:
 
 def test_a_cell_shows_its_worst_content_in_words_and_numbers() -> None:
     html = render(_full())
-    assert re.search(r'class="pass-3"[^>]*>.{0,60}✓</span> pass<small>4e-6 / 1e-5', html)
-    assert re.search(r'class="fail-1"[^>]*>.{0,60}✗</span> <a href="#fail-1">fail</a>', html)
+    assert re.search(
+        r'class="pass-3"[^>]*>.{0,60}✓</span> <span class="say">pass</span><small>4e-6 / 1e-5', html
+    )
+    assert re.search(
+        r'class="fail-1"[^>]*>.{0,60}✗</span> <a href="#fail-1"><span class="say">fail</span></a>',
+        html,
+    )
     page = _Page(html)
     assert {"fail-1", "fail-2"} <= {a.get("id") for a in page.all("tr")}
     for reason in ("differs by 3e-05, tolerance 1e-05", "also wrong", "runs on a device only"):
