@@ -1,25 +1,23 @@
 """The programs that make builds, and small models that no other test needs."""
 
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+# Tests of the same library share their helpers.
+sys.path[:0] = [str(Path(__file__).resolve().parents[3] / "tests")]
 
 from artefact_helpers import (  # noqa: E402
     Artefacts,
     Command,
-    Ran,
     contract_of,
     run_main,
     save_as,
     usable,
 )
+from native_helpers import DEMO, Program, built, run  # noqa: E402
 
 from export.audio import read_waveform  # noqa: E402
 from export.backends.executorch_arm64 import BACKEND as ARM64  # noqa: E402
@@ -37,25 +35,6 @@ from scriptable import (  # noqa: E402
 )
 
 FULL_WINDOW, FULL_HOP = 64600, 32300
-DEMO = ROOT / "build" / "demo" / "spoof_scorer.xnnpack.pte"
-
-Program = Callable[..., Ran]
-
-
-def built(folder: str, name: str) -> Path:
-    """A program that make native, native-sanitize or native-arm64 builds."""
-    path = ROOT / "build" / folder / name
-    if not path.exists():
-        pytest.skip(f"{name} is not built: make {folder}")
-    return path
-
-
-def run(*words: object) -> Ran:
-    """A real process; a sanitizer that finds something aborts it with a report on stderr."""
-    ran = subprocess.run(
-        [str(word) for word in words], capture_output=True, text=True, check=False, timeout=900
-    )
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
 @pytest.fixture(scope="session")

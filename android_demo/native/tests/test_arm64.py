@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from artefact_helpers import Artefacts, assert_refused
-from conftest import Program
+from native_helpers import Program
 
 from export import backend as backends
 from export.backends.executorch_arm64 import BACKEND as ARM64

@@ -21,7 +21,7 @@ from artefact_helpers import (
     voice,
     write_wav,
 )
-from conftest import Program
+from native_helpers import Program
 
 Make = Callable[[Path, bytes], object]
 

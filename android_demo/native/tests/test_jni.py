@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from artefact_helpers import WINDOW, Artefacts
-from conftest import built
+from native_helpers import built
 
 from export.scorer import load_scorer
 from export.vectors import write_vectors

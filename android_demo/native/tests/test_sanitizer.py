@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 from artefact_helpers import Artefacts, voice
-from conftest import Program, built
+from native_helpers import Program, built
 
 from export.audio import read_waveform
 from export.errors import InputError

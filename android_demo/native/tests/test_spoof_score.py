@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 from artefact_helpers import RATE, Artefacts, Command, assert_refused, voice
-from conftest import Program
+from native_helpers import Program
 from test_verify import Made
 
 SAME_RATE, RESAMPLED = 1e-5, 1e-4
