@@ -114,6 +114,9 @@ class Backend(ABC):
     runnable: ClassVar[bool] = True
     """False where the file can be written on this host and not be run."""
     not_run_reason: ClassVar[str] = ""
+    emulated: ClassVar[bool] = False
+    """True where another processor is emulated to run another backend's file: slow, so that of the
+    catalogue only the scores that ship are run."""
     unmeasured: str = ""
     """Why timing the file here would say nothing about its real runtime; empty where it does."""
 

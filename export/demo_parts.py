@@ -101,9 +101,14 @@ def artefact_paths(out: Path, stem: str) -> dict[str, Path]:
     """Where the artefact of each backend goes; backends that are not installed are left out."""
     return {
         name: out / f"{stem}{backend.suffix}"
-        for name, backend in backends().items()
+        for name, backend in _writers().items()
         if not backend.unavailable()
     }
+
+
+def _writers() -> dict[str, Backend]:
+    """The backends that write a file of their own."""
+    return {name: backend for name, backend in backends().items() if not backend.emulated}
 
 
 def export_all(
@@ -124,11 +129,11 @@ def export_all(
     records: list[Record] = []
     paths = artefact_paths(options.out, stem)
     for done, (name, path) in enumerate(paths.items()):
-        progress(f"exporting {name}", done, len(backends()))
+        progress(f"exporting {name}", done, len(paths))
         records += parity.check_backend(row, backends()[name], source, trials, path)
-    for name in backends().keys() - paths.keys():
+    for name in _writers().keys() - paths.keys():
         records += parity.check_backend(row, backends()[name], source, trials, options.out)
-    progress("exporting", len(backends()), len(backends()))
+    progress("exporting", len(paths), len(paths))
     return trials, records
 
 

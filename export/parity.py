@@ -86,7 +86,7 @@ def check_row(row: Row, backends: list[Backend], speech: Tensor | None = None) -
     records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         for backend in backends:
-            if not backend.runnable and not row.on_device:
+            if (backend.emulated or not backend.runnable) and not row.on_device:
                 continue
             path = Path(folder) / f"artefact{backend.suffix}"
             cells = check_backend(row, backend, source, trials, path)

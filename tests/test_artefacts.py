@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from artefact_helpers import (
+    EMULATED,
     LOWERED,
     RUNNABLE,
     VERIFIED,
@@ -42,7 +43,7 @@ def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_suffixes_tell_the_backends_apart() -> None:
     assert len(set(SUFFIXES.values())) == len(SUFFIXES) == 9
-    assert set(SUFFIXES) == {*RUNNABLE, *LOWERED}
+    assert set(SUFFIXES) == {*RUNNABLE, *LOWERED, *EMULATED}
 
 
 @pytest.mark.parametrize("name", RUNNABLE)

@@ -54,7 +54,8 @@ class Row:
     detached: str = ""
     """Why the gradient is, on purpose, not the derivative of the value; empty where it is."""
     on_device: bool = False
-    """A score that ships; such rows are lowered for delegates that cannot run here, too."""
+    """A score that ships; such rows are lowered for delegates that cannot run here, too, and run
+    where a device is emulated."""
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
     @property

@@ -17,6 +17,7 @@ class Program {
   // Loads all methods; throws Error, with the path in front, for a file that is no whole program.
   Program(const std::string& path, int threads);
 
+  const std::vector<std::string>& methods() const { return methods_; }
   bool has(const std::string& method) const;
   // Whether the method takes one float32 tensor of this shape.
   bool takes(const std::string& method, const std::vector<int>& shape);

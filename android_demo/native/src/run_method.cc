@@ -1,7 +1,8 @@
+// run_method MODEL.pte
 // run_method MODEL.pte METHOD INPUTS.safetensors OUTPUTS.safetensors
 //
-// Runs one method of any program on tensors named "0", "1", ... and writes its results likewise;
-// a text result is written as its UTF-8 bytes.
+// Names the methods of any program; or runs one on tensors named "0", "1", ... and writes its
+// results likewise, a text as its UTF-8 bytes.
 #include <cstring>
 #include <iostream>
 
@@ -29,8 +30,12 @@ spoof::Tensor copy(const EValue& value) {
   return {tensor.scalar_type(), {tensor.sizes().begin(), tensor.sizes().end()}, std::move(bytes)};
 }
 
-void run(char** argv) {
+void run(char** argv, bool list) {
   spoof::Program program(argv[1], 1);
+  if (list) {
+    for (const std::string& name : program.methods()) std::cout << name << "\n";
+    return;
+  }
   std::vector<spoof::Tensor> tensors = spoof::read_tensors(argv[3]);
   std::vector<executorch::extension::TensorPtr> keep;
   std::vector<EValue> inputs;
@@ -47,9 +52,9 @@ void run(char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    if (argc != 5)
-      throw spoof::Error("usage: run_method MODEL.pte METHOD INPUTS.safetensors OUTPUTS.safetensors");
-    run(argv);
+    if (argc != 2 && argc != 5)
+      throw spoof::Error("usage: run_method MODEL.pte [METHOD INPUTS OUTPUTS]");
+    run(argv, argc == 2);
     return 0;
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << "\n";
