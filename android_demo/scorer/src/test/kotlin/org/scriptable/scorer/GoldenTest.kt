@@ -10,7 +10,9 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
+import org.junit.Rule
 import org.junit.Test
+import org.junit.rules.TemporaryFolder
 import org.scriptable.host.NativeEngine
 
 /**
@@ -19,6 +21,8 @@ import org.scriptable.host.NativeEngine
  * Needs -Dvectors (that folder), -Dmodel (the `.pte`) and -Dspoof.native (of libspoof_jni.so).
  */
 class GoldenTest {
+    @get:Rule val scratch = TemporaryFolder()
+
     private val folder = File(given("vectors"))
     private val document = JSONObject(File(folder, "vectors.json").readText())
     private val contract = Contract.parse(document.getJSONObject("contract").toString())
@@ -95,13 +99,12 @@ class GoldenTest {
     @Test
     fun damagedFilesAreRefused() {
         val whole = File(given("model")).readBytes()
-        val cut = File.createTempFile("cut", ".pte").apply { writeBytes(whole.copyOf(whole.size / 3)) }
-        val text = File.createTempFile("text", ".pte").apply { writeText("no program\n".repeat(1000)) }
-        for (file in listOf(cut, text, File("nothing.pte"))) {
+        val cut = File(scratch.root, "cut.pte").apply { writeBytes(whole.copyOf(whole.size / 3)) }
+        val text = File(scratch.root, "text.pte").apply { writeText("no program\n".repeat(1000)) }
+        for (file in listOf(cut, text, File(scratch.root, "nothing.pte"))) {
             val error = assertThrows(IOException::class.java) { HostEngine(file.path) }
             assertEquals(error.message, 1, error.message!!.lines().size)
         }
-        listOf(cut, text).forEach { it.delete() }
     }
 
     private class HostEngine(path: String) : Engine {
