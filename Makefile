@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test lint docs package bench peers clean
+.PHONY: setup demo test check new-loss lint docs package bench peers clean
 .PHONY: test-device test-native native native-sanitize native-arm64 native-packages bench-device
 
 setup: .venv/.installed
@@ -27,6 +27,16 @@ demo: setup
 # One thread a worker: torch's own threads on shared cores cost more than they bring.
 test: peers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The whole battery for one entry: make check ENTRY=AMSoftmax
+check: setup
+	$(if $(ENTRY),,$(error ENTRY: say which entry, as in make check ENTRY=AMSoftmax))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --entry '$(ENTRY)' tests/test_catalogue.py scriptable
+
+# A head that already passes everything, to put a formula into: make new-loss NAME=CentreLoss
+new-loss: setup
+	$(if $(NAME),,$(error NAME: say how it is called, as in make new-loss NAME=CentreLoss))
+	@$(BIN)/python tools/new_loss.py '$(NAME)'
 
 lint: setup
 	$(BIN)/ruff format --check .
