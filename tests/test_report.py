@@ -254,7 +254,9 @@ def test_page_is_accessible() -> None:
     assert len(page.all("svg")) == len(page.all("title")) - 1 == len(page.all("desc")) == 3
     scrollers = [a for a in page.all("div") if "scroll" in str(a.get("class", "")).split()]
     assert all(a.get("tabindex") == "0" and a.get("aria-label") for a in scrollers)
-    assert len({a["aria-label"] for a in scrollers}) == len(scrollers)
+    labels = {str(a["aria-label"]) for a in scrollers}
+    assert len(labels) == len(scrollers)
+    assert not labels & set(re.findall(r"<h2[^>]*>([^<]*)</h2>", render(_full())))
 
 
 def _luminance(colour: str) -> float:
