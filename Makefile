@@ -76,7 +76,7 @@ $(ARM64)/.unpacked: .venv/.installed constraints.txt
 
 # Latency, memory, start and sizes of the C++ scorer, beside Python's runtime and eager.
 bench-device: native
-	OMP_NUM_THREADS=1 $(BIN)/python $(NATIVE)/bench.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.device
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
