@@ -45,7 +45,7 @@ ARM64 := build/arm64-packages
 test-device: test-native
 
 test-native: native native-sanitize native-arm64
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NATIVE)/tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(NATIVE)/tests
 
 native-packages:
 	android_demo/packages.sh c++=g++ javac=default-jdk-headless \
