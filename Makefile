@@ -64,7 +64,7 @@ ARM64 := build/arm64-packages
 test-device: test-native
 
 test-native: native native-sanitize native-arm64
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NATIVE)/tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(NATIVE)/tests
 
 native-packages:
 	android_demo/packages.sh c++=g++ javac=default-jdk-headless \
@@ -95,7 +95,7 @@ $(ARM64)/.unpacked: .venv/.installed constraints.txt
 
 # Latency, memory, start and sizes of the C++ scorer, beside Python's runtime and eager.
 bench-device: native
-	OMP_NUM_THREADS=1 $(BIN)/python $(NATIVE)/bench.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.device
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
