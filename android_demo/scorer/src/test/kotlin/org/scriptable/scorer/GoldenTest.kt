@@ -60,7 +60,7 @@ class GoldenTest {
             val golden = windows(case)
             assertEquals(name, golden.size, cut.size)
             val native = case.getInt("sample_rate") == contract.audio.sampleRate
-            // torchaudio computes its taps in float32.
+            // Sums of doubles in another order.
             val most = if (native) 0.0f else 1e-5f
             golden.zip(cut).forEach { (one, other) ->
                 val worst = one.indices.maxOf { abs(one[it] - other[it]) }
