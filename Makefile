@@ -46,7 +46,7 @@ ARM64 := build/arm64-packages
 test-device: test-native test-android
 
 test-native: native native-sanitize native-arm64
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NATIVE)/tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(NATIVE)/tests
 
 native-packages:
 	android_demo/packages.sh c++=g++ javac=default-jdk-headless \
@@ -108,7 +108,7 @@ android-packages:
 
 # Latency, memory, start and sizes of the C++ scorer, beside Python's runtime and eager.
 bench-device: native
-	OMP_NUM_THREADS=1 $(BIN)/python $(NATIVE)/bench.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.device
 
 clean:
 	rm -rf build dist android_demo/host/target android_demo/host/*/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

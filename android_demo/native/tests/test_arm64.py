@@ -30,11 +30,6 @@ def test_scores_that_ship_equal_eager(row: Row) -> None:
     assert {record.status for record in records} == {"pass"}, records
 
 
-def test_of_the_catalogue_only_what_ships_is_emulated() -> None:
-    (row,) = (row for row in rows() if row.id == "mse_loss[mean, no lengths]")
-    assert check_row(row, [ARM64]) == []
-
-
 def test_the_emulated_processor_is_arm() -> None:
     """The sum of 25 000 products differs in its last bits from the host's kernels."""
     (row,) = (row for row in rows() if row.id == "ScorePipeline")
