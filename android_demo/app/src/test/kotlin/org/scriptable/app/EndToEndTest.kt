@@ -17,7 +17,7 @@ import org.scriptable.scorer.Wav
 
 /** The screen on the exported model, by the app's own engine class and the C++ runtime. */
 @RunWith(RobolectricTestRunner::class)
-@Config(application = SceneApplication::class, sdk = [35], qualifiers = "w360dp-h740dp-xhdpi")
+@Config(application = SceneApplication::class, sdk = [35], qualifiers = "w360dp-h740dp-hdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class EndToEndTest {
     @get:Rule val folder = TemporaryFolder()

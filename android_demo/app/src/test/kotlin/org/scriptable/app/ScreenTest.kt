@@ -21,7 +21,7 @@ import org.robolectric.annotation.GraphicsMode
 import org.scriptable.scorer.ScorerException
 
 @RunWith(RobolectricTestRunner::class)
-@Config(application = SceneApplication::class, sdk = [35], qualifiers = "w360dp-h740dp-xhdpi")
+@Config(application = SceneApplication::class, sdk = [35], qualifiers = "w360dp-h740dp-hdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class ScreenTest {
     @Before
@@ -226,7 +226,7 @@ class ScreenTest {
         assertSame(shown, verdict.text)
         for (button in listOf(screen.listen, screen.file)) {
             assertTrue(button.text.isNotBlank())
-            assertTrue(button.height >= 48 * 2)
+            assertTrue(button.height >= 48 * 1.5)
         }
     }
 
