@@ -29,7 +29,7 @@ def _ctc(device: torch.device) -> Sides:
     frames = draw.lengths(g, device, _BATCH, _FRAMES)
     counts = draw.lengths(g, device, _BATCH, _LABELS)
     rest = [targets, frames, counts, 0]
-    whole = [(frames * _FRAMES).round().int(), (counts * _LABELS).round().int()]
+    whole: list[Any] = [(frames * _FRAMES).round().int(), (counts * _LABELS).round().int()]
     return Sides(
         work(scriptable.ctc_loss, [scores], *rest),
         lambda: work(_losses().ctc_loss, [scores], *rest),
