@@ -34,6 +34,7 @@ def takes_shortcut(x: Tensor) -> bool:
         and not torch.compiler.is_exporting()
         and not torch.jit.is_tracing()
         and torch._C._functorch.peek_interpreter_stack() is None
+        and not torch._C._functorch.is_legacy_batchedtensor(x)
         and forward_ad._current_level < 0
     )
 

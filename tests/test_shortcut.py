@@ -164,13 +164,14 @@ class _Loss(nn.Module):
         return scriptable.mse_loss(x, y, length)
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_whatever_looks_at_the_operators_sees_the_plain_form(calls: list[str]) -> None:
     inputs = (_normal(0, torch.float32), _normal(1, torch.float32), _LENGTH)
     expected = _Loss()(*inputs)
     assert calls.pop() == "SquaredErrors"
     results = [
         torch.jit.script(_Loss())(*inputs),
-        torch.jit.trace(_Loss(), inputs)(*inputs),
+        torch.jit.trace(_Loss(), inputs, check_trace=False)(*inputs),
         torch.export.export(_Loss(), inputs).module()(*inputs),
         torch.func.vmap(_mse)(inputs[0].unsqueeze(0), inputs[1].unsqueeze(0))[0],
     ]

@@ -86,7 +86,7 @@ def _bce(shape: tuple[int, ...], padded: bool) -> Case:
 
 def _error(device: torch.device) -> Sides:
     g, scores = _log_probabilities(device, 200)
-    rest = [
+    rest: list[Any] = [
         draw.labels(g, device, 200, _BATCH, _FRAMES),
         draw.lengths(g, device, _BATCH, _FRAMES),
     ]

@@ -9,7 +9,7 @@ from benchmarks import draw
 from benchmarks.case import Case, Sides, peer_module, work
 
 _BATCH, _SAMPLES = 8, 64600
-_FFT = {"n_fft": 512, "win_length": 400, "hop_length": 160}
+_FFT: dict[str, Any] = {"n_fft": 512, "win_length": 400, "hop_length": 160}
 
 
 def _transforms() -> Any:

@@ -50,7 +50,8 @@ def _ge2e(method: str, speakers: int, utterances: int, target: Target) -> Case:
         return Sides(work(ours, [dvecs]), lambda: work(LoopedGE2E(method).to(device), [dvecs]))
 
     shape = f"{method}, N{speakers} M{utterances} D256"
-    return Case("GE2ELoss", shape, make, "nested loops", target=target)
+    # The gradient of b is zero but for the rounding of 640 terms, in both.
+    return Case("GE2ELoss", shape, make, "nested loops", target=target, tolerance=5e-3)
 
 
 CASES = [

@@ -29,12 +29,15 @@ def _ctc(device: torch.device) -> Sides:
     frames = draw.lengths(g, device, _BATCH, _FRAMES)
     counts = draw.lengths(g, device, _BATCH, _LABELS)
     rest = [targets, frames, counts, 0]
-    whole = [(frames * _FRAMES).round().int(), (counts * _LABELS).round().int()]
+    whole = (frames * _FRAMES).round().int(), (counts * _LABELS).round().int()
     return Sides(
         work(scriptable.ctc_loss, [scores], *rest),
         lambda: work(_losses().ctc_loss, [scores], *rest),
         work(
-            lambda x: F.ctc_loss(x.transpose(0, 1), targets, *whole, zero_infinity=True), [scores]
+            lambda x: F.ctc_loss(
+                x.transpose(0, 1), targets, whole[0], whole[1], zero_infinity=True
+            ),
+            [scores],
         ),
         limit_agrees=False,
     )
