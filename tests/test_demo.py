@@ -51,7 +51,9 @@ COLUMNS = [
     "threshold",
     "decision",
 ]
-SUFFIXES = {name: f"spoof_scorer{b.suffix}" for name, b in backends.backends().items()}
+SUFFIXES = {
+    name: f"spoof_scorer{b.suffix}" for name, b in backends.backends().items() if not b.emulated
+}
 
 
 @dataclass
