@@ -4,6 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .PHONY: setup demo test check new-loss lint docs package bench peers clean
+.PHONY: test-android app-pictures apk android-inputs android-packages
 .PHONY: test-device test-native native native-sanitize native-arm64 native-packages bench-device
 
 setup: .venv/.installed
@@ -48,10 +49,9 @@ docs: setup
 	rm -rf docs/generated
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
 
-# An sdist, and the wheel from it; both as test_package.py checks them.
+# An sdist, and the wheel from it; tests/test_package.py installs such a wheel beside torch alone.
 package: setup
 	$(BIN)/python -m build --no-isolation --outdir build/package .
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_package.py
 
 bench: peers
 	$(BIN)/python -m benchmarks
@@ -62,10 +62,10 @@ CMAKE = $(BIN)/cmake -S $(NATIVE) -Wno-dev
 EXECUTORCH = $$($(BIN)/python -c 'import executorch; print(list(executorch.__path__)[0])')
 ARM64 := build/arm64-packages
 
-test-device: test-native
+test-device: test-native test-android
 
 test-native: native native-sanitize native-arm64
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NATIVE)/tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(NATIVE)/tests
 
 native-packages:
 	android_demo/packages.sh c++=g++ javac=default-jdk-headless \
@@ -94,9 +94,40 @@ $(ARM64)/.unpacked: .venv/.installed constraints.txt
 	for wheel in $(ARM64)/wheels/*.whl; do $(BIN)/python -m zipfile -e $$wheel $(ARM64); done
 	touch $@
 
+# The app's Kotlin without an Android SDK: scorer, golden vectors, the screen in its states.
+HOST := android_demo/host
+MODEL ?= build/demo/spoof_scorer.xnnpack.pte
+AARS := $(CURDIR)/build/android/aars
+MAVEN = mvn --batch-mode --no-transfer-progress -f $(HOST)/pom.xml test \
+  -Droot="$(CURDIR)" -Dmodel="$(abspath $(MODEL))" -Dvectors="$(CURDIR)/build/android/vectors" \
+  -Dspoof.native="$(CURDIR)/build/native" -Daars="$(AARS)"
+
+test-android: android-inputs
+	$(MAVEN)
+
+app-pictures: android-inputs
+	$(MAVEN) -pl app -am -Dtest='ScreenTest,EndToEndTest' -Dsurefire.failIfNoSpecifiedTests=false
+	mkdir -p android_demo/pictures
+	cp $(HOST)/app/target/pictures/*.png android_demo/pictures/
+
+apk: test-android
+	android_demo/packages.sh zipalign=zipalign apksigner=apksigner dexdump=dexdump zip=zip
+	$(HOST)/apk.sh "$(AARS)" "$(MODEL)" "$(CURDIR)/build/apk"
+
+android-inputs: native android-packages $(MODEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(MODEL) --out build/android/vectors
+	$(HOST)/fetch.sh "$(AARS)"
+
+build/demo/spoof_scorer.xnnpack.pte: | setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m export demo
+
+android-packages:
+	android_demo/packages.sh javac=default-jdk-headless mvn=maven aapt=aapt unzip=unzip \
+	  /usr/share/android-framework-res/framework-res.apk=android-framework-res
+
 # Latency, memory, start and sizes of the C++ scorer, beside Python's runtime and eager.
 bench-device: native
-	OMP_NUM_THREADS=1 $(BIN)/python $(NATIVE)/bench.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.device
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist android_demo/host/target android_demo/host/*/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,6 @@ import scriptable
 
 project = "scriptable"
 release = scriptable.__version__
-copyright = "Apache-2.0"
 
 extensions = [
     "myst_parser",
@@ -17,6 +16,7 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_templates"]
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"scriptable {release}"
 
 # Files beside docs/ are linked as readers of the repository see them.

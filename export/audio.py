@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +32,8 @@ _MAX_KERNEL = 20_000_000
 
 # A header that says 1 Hz must not turn a megabyte into gigabytes.
 _MAX_STRETCH = 16
+
+_BLOCK = 1 << 16
 
 # Writers that stream to a pipe cannot know the length and leave a placeholder of about this size.
 _STREAMED_SIZE = 0x7FFFF000
@@ -199,7 +202,7 @@ def _read_samples(path: Path) -> tuple[Tensor, int]:
         ) from error
     with file:
         try:
-            data: Any = file.read(dtype="float32", always_2d=True)
+            data = _read_blocks(file)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise InputError(
                 f"{path}: truncated or damaged ({_reason(error)}); copy or download the file again"
@@ -213,6 +216,14 @@ def _read_samples(path: Path) -> tuple[Tensor, int]:
     if len(data) == 0:
         raise InputError(f"{path}: holds no samples; record or export the file again")
     return torch.from_numpy(data), rate
+
+
+def _read_blocks(file: Any) -> np.ndarray:
+    """All frames; memory goes by what is there, not by what a header promises."""
+    blocks = [file.read(_BLOCK, dtype="float32", always_2d=True)]
+    while len(blocks[-1]):
+        blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
+    return np.concatenate(blocks)
 
 
 def _reason(error: Exception) -> str:

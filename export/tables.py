@@ -27,9 +27,10 @@ def parity_table(records: Sequence[Record]) -> Table:
     """Rows × backends: the worst status of each cell, and the largest error in it."""
     backends = list(dict.fromkeys(record.backend for record in records))
     table = Table(title="Parity with eager", header_style="bold")
-    table.add_column("entry")
+    table.add_column("entry", overflow="fold")
     for backend in backends:
-        table.add_column(backend, justify="right")
+        # Cut short, the ExecuTorch backends would all be called alike.
+        table.add_column(backend.replace("_", "_\n"), justify="right", no_wrap=True)
     cells: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         row = cells.setdefault(f"{record.row}.{record.method}", {})

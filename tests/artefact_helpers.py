@@ -68,9 +68,11 @@ def usable(name: str) -> Backend:
     return backend
 
 
-def save_as(name: str, pipeline: ScorePipeline, contract: str, path: Path) -> Path:
+def save_as(
+    name: str, pipeline: ScorePipeline, contract: str, path: Path, window: int = WINDOW
+) -> Path:
     """Save through one backend."""
-    source = Source(pipeline, {"forward": (torch.zeros(1, WINDOW),)}, contract)
+    source = Source(pipeline, {"forward": (torch.zeros(1, window),)}, contract)
     backends.save(usable(name), source, path)
     return path
 

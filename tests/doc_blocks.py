@@ -3,7 +3,7 @@
 A block whose first line is ``# file: NAME`` becomes that file in the page's folder, for the
 commands after it. Output below a command is compared, ``...`` standing for anything. What would
 train a model or install something is not run but parsed: options, types, make targets and extras
-must exist. Parity that names no backend runs on one, as the battery runs it on all.
+must exist. What names no backend runs on one here, as the battery runs it on all.
 """
 
 import doctest
@@ -100,7 +100,8 @@ def _run_command(line: str, run: Run) -> Ran | None:
         scripts = [word for word in rest if word.endswith(".py")]
         assert scripts and all((ROOT / script).is_file() for script in scripts), line
     elif program == "make":
-        subprocess.run(["make", "-n", *rest], cwd=ROOT, check=True, capture_output=True)
+        tried = subprocess.run(["make", "-n", *rest], cwd=ROOT, capture_output=True, text=True)
+        assert tried.returncode == 0, f"{line}: {tried.stderr}"
     elif program.removeprefix(".venv/bin/") == "pip":
         _check_extras(line)
     else:
@@ -116,7 +117,7 @@ def _export(words: list[str], run: Run) -> Ran | None:
     everything = name == "parity" and not {"--entry", "--module", "--artifact"} & set(words)
     if name in TRAINS or everything:
         return None
-    if name == "parity" and not {"--backend", "--artifact"} & set(words):
+    if name in ("parity", "model") and not {"--backend", "--artifact"} & set(words):
         words = [*words, "--backend", "torchscript"]
     return run(*words)
 

@@ -209,3 +209,13 @@ def test_real_recordings_are_read_as_they_are():
         assert rate == 16000
         assert torch.equal(read.waveform * 32768, torch.from_numpy(steps).float())
         assert read.notes == ()
+
+
+def test_a_header_that_promises_gigabytes_costs_none(tmp_path):
+    path = tmp_path / "huge.flac"
+    soundfile.write(path, np.zeros(4000, dtype=np.float32), 16000)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the upper bits of STREAMINFO's number of samples
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"huge\.flac: truncated"):
+        audio.read_waveform(path, 16000)

@@ -12,15 +12,26 @@ from doc_blocks import LANGUAGES, PAGES, ROOT, parse
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
+from test_verify import Made
 
+import matrix
 import scriptable
+from export.catalog import rows
 
 README = (ROOT / "README.md").read_text()
 MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=4)
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A small verifier of both tasks."""
+    return Made(tmp_path_factory.mktemp("verifiers"))
+
+
 @pytest.fixture
-def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(
+    tmp_path: Path, artefacts: Artefacts, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A folder with what the pages' commands name: a small demo's files, recordings, trials."""
     demo = tmp_path / "build" / "demo"
     demo.mkdir(parents=True)
@@ -28,6 +39,11 @@ def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPa
         path = artefacts.path(backend)
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, demo / path.name.replace("tiny", "spoof_scorer"))
+    joint = tmp_path / "build" / "demo-sasv" / "sasv_verifier.pt"
+    joint.parent.mkdir()
+    shutil.copy(made.path("sasv", "torchscript"), joint)
+    for i, name in enumerate(("a1", "a2", "b")):
+        write_wav(tmp_path / f"{name}.wav", voice(9000, seed=i))
     write_wav(tmp_path / "my.wav", voice(9000))
     write_wav(tmp_path / "other.flac", voice(5000, seed=1))
     with (demo / "scores.csv").open("w", newline="") as file:
@@ -41,6 +57,8 @@ def workplace(tmp_path: Path, artefacts: Artefacts, monkeypatch: pytest.MonkeyPa
     keys = "".join(f"S t{i} - - {('spoof', 'bonafide')[i % 2]}\n" for i in range(4))
     (tmp_path / "trials.txt").write_text(keys)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("scriptable.config._REGISTERED", {})
     return tmp_path
 
 
@@ -89,6 +107,21 @@ def anchors(page: Path) -> set[str]:
 
 def _is_link(token: Token) -> bool:
     return token.type in ("link_open", "image")
+
+
+def test_the_matrix_has_a_row_for_every_family() -> None:
+    """Only what sums several heads belongs to no family."""
+    others = {row.entry for row in rows() if matrix.family(row.entry) not in README}
+    assert others <= {"MultiLoss"}
+
+
+def test_the_matrix_counts_a_gap_as_none_passing() -> None:
+    record = {"entry": "mse_loss", "variant": "", "method": "forward", "backend": "lite"}
+    good = {**record, "content": "example", "status": "pass", "max_abs_error": 1e-6}
+    bad = {**record, "content": "other", "status": "waived", "max_abs_error": None}
+    table = matrix.matrix([{**good, "tolerance": 1e-5}, {**bad, "tolerance": None}])
+    assert "| masked losses | ✗ 0 of 1 |" in table
+    assert "| largest error / tolerance | 10.0% |" in table
 
 
 def test_names_in_tables_are_public() -> None:

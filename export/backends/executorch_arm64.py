@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from export.backend import CONTRACT_METHOD, Artefact, Inputs
@@ -46,7 +45,7 @@ class EmulatedArtefact(Artefact):
         if CONTRACT_METHOD not in self._methods:
             return ""
         (text,) = self.run(CONTRACT_METHOD, ())
-        return text.to(torch.uint8).numpy().tobytes().decode("utf-8")
+        return text.numpy().tobytes().decode("utf-8")
 
 
 class ExecuTorchARM64(ExecuTorchXNNPACK):
@@ -69,6 +68,11 @@ class ExecuTorchARM64(ExecuTorchXNNPACK):
             return "the runner for ARM is not built: make native-arm64"
         return ""
 
+    @staticmethod
+    def emulator() -> list[str]:
+        """What stands before a program for ARM on a command line."""
+        return [EMULATOR, "-cpu", CPU, "-L", str(SYSTEM)]
+
     def load(self, path: Path) -> Artefact:
         """Load by the ExecuTorch runtime for ARM."""
         return EmulatedArtefact(path)
@@ -76,7 +80,7 @@ class ExecuTorchARM64(ExecuTorchXNNPACK):
 
 def _emulate(*command: str) -> str:
     ran = subprocess.run(
-        [EMULATOR, "-cpu", CPU, "-L", str(SYSTEM), *command],
+        [*ExecuTorchARM64.emulator(), *command],
         capture_output=True,
         text=True,
         timeout=_SECONDS,

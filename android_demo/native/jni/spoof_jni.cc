@@ -16,11 +16,21 @@ void raise(JNIEnv* env, const char* type, const std::string& message) {
   if (const jclass found = env->FindClass(type)) env->ThrowNew(found, message.c_str());
 }
 
+// A Java exception is on its way: leave native code.
+struct Pending {};
+
+template <typename Result>
+Result checked(JNIEnv* env, Result result) {
+  if (env->ExceptionCheck()) throw Pending();
+  return result;
+}
+
 // Runs what may throw; a C++ exception must not cross into the JVM.
 template <typename Body, typename Result>
 Result guarded(JNIEnv* env, const char* type, Result otherwise, Body body) {
   try {
     return body();
+  } catch (const Pending&) {
   } catch (const std::bad_alloc&) {
     raise(env, "java/lang/OutOfMemoryError", "out of memory in native code");
   } catch (const std::exception& error) {
@@ -31,10 +41,12 @@ Result guarded(JNIEnv* env, const char* type, Result otherwise, Body body) {
 
 // JNI's own strings are in a variant of UTF-8: take and give bytes.
 std::string to_utf8(JNIEnv* env, jstring text) {
-  const jclass type = env->FindClass("java/lang/String");
-  const jmethodID get_bytes = env->GetMethodID(type, "getBytes", "(Ljava/lang/String;)[B");
-  const auto bytes = static_cast<jbyteArray>(
-      env->CallObjectMethod(text, get_bytes, env->NewStringUTF("UTF-8")));
+  const jclass type = checked(env, env->FindClass("java/lang/String"));
+  const jmethodID get_bytes =
+      checked(env, env->GetMethodID(type, "getBytes", "(Ljava/lang/String;)[B"));
+  const jstring charset = checked(env, env->NewStringUTF("UTF-8"));
+  const auto bytes =
+      static_cast<jbyteArray>(checked(env, env->CallObjectMethod(text, get_bytes, charset)));
   std::string result(static_cast<std::size_t>(env->GetArrayLength(bytes)), '\0');
   env->GetByteArrayRegion(bytes, 0, static_cast<jsize>(result.size()),
                           reinterpret_cast<jbyte*>(result.data()));
@@ -43,11 +55,13 @@ std::string to_utf8(JNIEnv* env, jstring text) {
 
 jstring from_utf8(JNIEnv* env, const std::string& text) {
   const auto size = static_cast<jsize>(text.size());
-  const jbyteArray bytes = env->NewByteArray(size);
+  const jbyteArray bytes = checked(env, env->NewByteArray(size));
   env->SetByteArrayRegion(bytes, 0, size, reinterpret_cast<const jbyte*>(text.data()));
-  const jclass type = env->FindClass("java/lang/String");
-  const jmethodID make = env->GetMethodID(type, "<init>", "([BLjava/lang/String;)V");
-  return static_cast<jstring>(env->NewObject(type, make, bytes, env->NewStringUTF("UTF-8")));
+  const jclass type = checked(env, env->FindClass("java/lang/String"));
+  const jmethodID make =
+      checked(env, env->GetMethodID(type, "<init>", "([BLjava/lang/String;)V"));
+  const jstring charset = checked(env, env->NewStringUTF("UTF-8"));
+  return static_cast<jstring>(checked(env, env->NewObject(type, make, bytes, charset)));
 }
 
 spoof::Scorer* scorer_of(jlong handle) { return reinterpret_cast<spoof::Scorer*>(handle); }
@@ -67,7 +81,8 @@ JNIEXPORT jlong JNICALL Java_org_scriptable_host_NativeEngine_nativeLoad(JNIEnv*
 
 JNIEXPORT jstring JNICALL Java_org_scriptable_host_NativeEngine_nativeContract(JNIEnv* env, jobject,
                                                                                jlong handle) {
-  return from_utf8(env, scorer_of(handle)->contract_text());
+  return guarded(env, "java/lang/IllegalStateException", jstring{nullptr},
+                 [&] { return from_utf8(env, scorer_of(handle)->contract_text()); });
 }
 
 JNIEXPORT jfloat JNICALL Java_org_scriptable_host_NativeEngine_nativeScore(JNIEnv* env, jobject,

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 // Writers that stream to a pipe cannot know the length and leave a placeholder of about this size.
 constexpr std::uint32_t kStreamedSize = 0x7FFFF000;
-constexpr sf_count_t kBlock = 1 << 16;
+constexpr sf_count_t kBlockSamples = 1 << 16;
 
 std::uint32_t little_endian(const char* bytes) {
   std::uint32_t value = 0;
@@ -68,8 +68,9 @@ using SoundFile = std::unique_ptr<SNDFILE, decltype(&sf_close)>;
 
 std::vector<float> read_mono(SNDFILE* file, const SF_INFO& info) {
   const auto channels = static_cast<std::size_t>(info.channels);
-  std::vector<float> mono, block(kBlock * channels);
-  while (const sf_count_t frames = sf_readf_float(file, block.data(), kBlock)) {
+  const sf_count_t block_frames = kBlockSamples / info.channels;
+  std::vector<float> mono, block(kBlockSamples);
+  while (const sf_count_t frames = sf_readf_float(file, block.data(), block_frames)) {
     for (sf_count_t frame = 0; frame < frames; ++frame) {
       double sum = 0;
       for (std::size_t c = 0; c < channels; ++c) sum += block[frame * channels + c];

@@ -1,10 +1,13 @@
 // bench_window MODEL.pte
 //
-// Prints the seconds from the start of loading to the first score; then, for every number N on
+// Prints the seconds from the start of loading to the first score, and the most memory that the
+// process has held by then, in kB (0 where /proc does not tell); then, for every number N on
 // standard input, the seconds that N windows took. So another process can interleave its own.
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <iostream>
+#include <string>
 #include <vector>
 
 #include "error.h"
@@ -18,6 +21,15 @@ double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+long peak_kilobytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    long size = 0;
+    if (word == "VmHWM:" && status >> size) return size;
+  }
+  return 0;
+}
+
 void run(const char* model) {
   const auto start = Clock::now();
   spoof::Scorer scorer(model, 1);
@@ -25,7 +37,8 @@ void run(const char* model) {
   for (std::size_t i = 0; i < window.size(); ++i)
     window[i] = 0.1F * std::sin(0.05F * static_cast<float>(i % 4096));
   scorer.score_window(window.data());
-  std::cout << since(start) << std::endl;
+  std::cout << since(start) << " ";
+  std::cout << peak_kilobytes() << std::endl;
   for (int count; std::cin >> count;) {
     const auto begin = Clock::now();
     for (int i = 0; i < count; ++i) scorer.score_window(window.data());

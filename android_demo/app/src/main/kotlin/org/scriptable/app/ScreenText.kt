@@ -79,7 +79,8 @@ class ScreenText(private val resources: Resources) {
             is Work.MicrophoneFailed -> text(R.string.microphone_failed, work.reason)
             is Work.Listening -> listening(work, contract)
             is Work.ScoringFile -> text(R.string.scoring_file, work.name)
-            is Work.ScoredFile -> text(R.string.scored_file, work.name, work.windows)
+            is Work.ScoredFile ->
+                resources.getQuantityString(R.plurals.scored_file, work.windows, work.name, work.windows)
             is Work.FileFailed -> text(R.string.file_failed, work.name, work.reason)
         }
 

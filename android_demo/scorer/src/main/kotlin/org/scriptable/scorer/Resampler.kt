@@ -11,6 +11,12 @@ import kotlin.math.sin
 /** Two rates without a common divisor would need gigabytes of taps. */
 private const val MAX_KERNEL = 20_000_000L
 
+/** A header that says 1 Hz must not turn a megabyte into gigabytes. */
+private const val MAX_STRETCH = 16
+
+/** Samples, 64 MB of them: a quarter of an hour at 16 kHz. */
+private const val MAX_LENGTH = 16L * 1024 * 1024
+
 /**
  * The contract's resampler, `sinc_interp_hann`.
  *
@@ -25,7 +31,7 @@ class Resampler(sourceRate: Int, targetRate: Int, zeroCrossings: Int, rolloff: D
     private val phases: List<Phase>
 
     init {
-        if (source.toLong() * target > MAX_KERNEL) {
+        if (source.toLong() * target > MAX_KERNEL || target > MAX_STRETCH.toLong() * source) {
             throw AudioException("$sourceRate Hz cannot be resampled to $targetRate Hz here")
         }
         val bandwidth = rolloff * min(source, target)
@@ -36,7 +42,8 @@ class Resampler(sourceRate: Int, targetRate: Int, zeroCrossings: Int, rolloff: D
     fun resample(waveform: FloatArray): FloatArray {
         if (source == target) return waveform
         val length = (waveform.size.toLong() * target + source - 1) / source
-        return FloatArray(Math.toIntExact(length)) { index ->
+        if (length > MAX_LENGTH) throw AudioException("$length samples after resampling; cut it shorter")
+        return FloatArray(length.toInt()) { index ->
             val phase = phases[index % target]
             val start = (index / target).toLong() * source + phase.first
             var sum = 0.0

@@ -47,6 +47,14 @@ class ResamplerTest {
         assertThrows(AudioException::class.java) { resampler(44101, 16000) }
     }
 
+    @Test
+    fun refusesWhatWouldNotFitIntoAPhone() {
+        assertThrows(AudioException::class.java) { resampler(1, 16000) }
+        resampler(1000, 16000)
+        val long = FloatArray(2 * 1024 * 1024)
+        assertThrows(AudioException::class.java) { resampler(1000, 16000).resample(long) }
+    }
+
     private companion object {
         val UP =
             floatArrayOf(

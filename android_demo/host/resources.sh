@@ -2,7 +2,7 @@
 # Compiles the app's resources with Debian's aapt: R.java, and the package that Robolectric reads.
 # Usage: resources.sh OUT
 set -eu
-app=$(cd "$(dirname "$0")/../../app" && pwd)
+app=$(cd "$(dirname "$0")/../app" && pwd)
 out=$1
 framework=/usr/share/android-framework-res/framework-res.apk
 command -v aapt >/dev/null && test -f "$framework" || {

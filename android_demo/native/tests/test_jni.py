@@ -1,0 +1,71 @@
+"""The shim for the JVM, called from Java."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from artefact_helpers import WINDOW, Artefacts
+from native_helpers import built
+
+from export.scorer import load_scorer
+from export.vectors import write_vectors
+
+SOURCE = Path(__file__).with_name("NativeEngine.java")
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("javac") is None:
+        pytest.skip("javac is not installed: apt-get install default-jdk-headless")
+    folder = tmp_path_factory.mktemp("classes")
+    subprocess.run(["javac", "-d", str(folder), str(SOURCE)], check=True)
+    return folder
+
+
+def java(classes: Path, *words: object) -> str:
+    library = built("native", "libspoof_jni.so")
+    command = ["java", "-Xcheck:jni", f"-Djava.library.path={library.parent}", "-cp", classes]
+    ran = subprocess.run(
+        [*map(str, command), "org.scriptable.host.NativeEngine", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def test_scores_and_contract(classes: Path, artefacts: Artefacts, tmp_path: Path) -> None:
+    model = tmp_path / "grüße.xnnpack.pte"
+    shutil.copy(artefacts.path("executorch_xnnpack"), model)
+    write_vectors(load_scorer(model), tmp_path / "vectors")
+    index = json.loads((tmp_path / "vectors" / "vectors.json").read_text())
+    (case,) = (case for case in index["cases"] if case["name"] == "stereo_44100")
+    windows = tmp_path / "vectors" / case["windows_file"]
+    lines = java(classes, model, tmp_path / "contract", windows, WINDOW).splitlines()
+    found = [float(line) for line in lines[: case["n_windows"]]]
+    np.testing.assert_allclose(found, case["window_scores"], rtol=0, atol=1e-5)
+    assert (tmp_path / "contract").read_bytes().decode("utf-8") == artefacts.text
+    wrong_size, not_finite = lines[case["n_windows"] :]
+    assert wrong_size == (
+        f"java.lang.IllegalArgumentException: window: expected {WINDOW} samples, got {WINDOW - 1}"
+    )
+    assert not_finite == (
+        f"java.lang.IllegalStateException: {model}: gives a score that is not finite"
+    )
+
+
+def test_bad_models_are_one_line(classes: Path, artefacts: Artefacts, tmp_path: Path) -> None:
+    model = tmp_path / "bad.pte"
+    model.write_bytes(artefacts.path("executorch_xnnpack").read_bytes()[:-5])
+    said = java(classes, model)
+    assert said.startswith(f"java.io.IOException: {model}: truncated, ")
+    assert len(said.splitlines()) == 1
+    assert java(classes, tmp_path / "none.pte") == (
+        f"java.io.IOException: {tmp_path / 'none.pte'}: no such file\n"
+    )

@@ -1,0 +1,73 @@
+"""Write the README's parity matrix from a parity.json: python docs/matrix.py build/parity.json."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import scriptable
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+FAMILIES = {
+    "frontend encoder pipeline": "front ends, encoder, pipelines",
+    "margin one_class classification.heads asvspoof binary_margin": "spoofing heads",
+    "speaker_margin subcenter metric prototypical": "speaker heads",
+    "scoring": "scores",
+    "regression classification masking": "masked losses",
+    "sequence distillation": "CTC, transducer, distillation",
+    "separation": "separation",
+    "contrastive autoencoder image": "contrastive, autoencoder, image",
+}
+_OTHER = "several heads at once"
+
+
+def family(entry: str) -> str:
+    """The row of the table that an entry belongs to."""
+    module = getattr(scriptable, entry).__module__.removeprefix("scriptable.")
+    found = [(key, name) for keys, name in FAMILIES.items() for key in keys.split()]
+    fitting = [(key, name) for key, name in found if f"{module}.".startswith(f"{key}.")]
+    return max(fitting)[1] if fitting else _OTHER
+
+
+def matrix(records: list[dict[str, Any]]) -> str:
+    """Families × backends: how many cells pass, and the worst error as a share of tolerance."""
+    backends = list(dict.fromkeys(r["backend"] for r in records if r["status"] != "not_run"))
+    columns = {b: [r for r in records if r["backend"] == b] for b in backends}
+    lines = [["cells that pass", *(f"`{b}`" for b in backends)], ["---"] * (len(backends) + 1)]
+    for name in (*FAMILIES.values(), _OTHER):
+        cells = [_passing([r for r in c if family(r["entry"]) == name]) for c in columns.values()]
+        if any(cells):
+            lines.append([name, *cells])
+    lines.append(["largest error / tolerance", *map(_share, columns.values())])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _passing(records: list[dict[str, Any]]) -> str:
+    cells: dict[tuple[str, str, str], list[bool]] = {}
+    for r in records:
+        cells.setdefault((r["entry"], r["variant"], r["method"]), []).append(r["status"] == "pass")
+    passing = sum(map(all, cells.values()))
+    if not cells:
+        return ""
+    return f"✓ {passing}" if passing == len(cells) else f"✗ {passing} of {len(cells)}"
+
+
+def _share(records: list[dict[str, Any]]) -> str:
+    share = max((r["max_abs_error"] / r["tolerance"] for r in records if r["tolerance"]), default=0)
+    return f"{share:.1%}"
+
+
+def main() -> None:
+    """Replace what stands between the README's markers."""
+    document = json.loads(Path(sys.argv[1]).read_text())
+    text = f"<!-- matrix: start -->\n{matrix(document['records'])}\n<!-- matrix: end -->"
+    README.write_text(
+        re.sub(
+            r"<!-- matrix: start -->.*<!-- matrix: end -->", text, README.read_text(), flags=re.S
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
