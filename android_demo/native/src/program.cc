@@ -131,12 +131,13 @@ bool Program::has(const std::string& method) const {
   return std::find(methods_.begin(), methods_.end(), method) != methods_.end();
 }
 
-bool Program::takes(const std::string& method, const std::vector<int>& shape) {
+bool Program::takes_row(const std::string& method, std::int64_t columns) {
   const auto meta = module_->method_meta(method);
   if (!meta.ok() || meta->num_inputs() != 1) return false;
   const auto input = meta->input_tensor_meta(0);
-  return input.ok() && input->scalar_type() == executorch::aten::ScalarType::Float &&
-         std::equal(shape.begin(), shape.end(), input->sizes().begin(), input->sizes().end());
+  if (!input.ok() || input->scalar_type() != executorch::aten::ScalarType::Float) return false;
+  // Of a batch that is left open, the upper bound is given.
+  return input->sizes().size() == 2 && input->sizes()[0] >= 1 && input->sizes()[1] == columns;
 }
 
 std::vector<EValue> Program::run(const std::string& method, const std::vector<EValue>& inputs) {

@@ -3,6 +3,7 @@
 
 #include <executorch/extension/module/module.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,8 +20,8 @@ class Program {
 
   const std::vector<std::string>& methods() const { return methods_; }
   bool has(const std::string& method) const;
-  // Whether the method takes one float32 tensor of this shape.
-  bool takes(const std::string& method, const std::vector<int>& shape);
+  // Whether the method takes one float32 tensor [1, columns], or up to some number of rows.
+  bool takes_row(const std::string& method, std::int64_t columns);
   // Results lie in the runtime's memory until the next run.
   std::vector<EValue> run(const std::string& method, const std::vector<EValue>& inputs);
   // The result of a constant method, such as the contract.

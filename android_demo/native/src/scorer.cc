@@ -27,7 +27,7 @@ Scorer::Scorer(const std::string& path, int threads)
   } catch (const Error& error) {
     throw Error(path + ": " + error.what());
   }
-  if (!program_.takes("forward", {1, static_cast<int>(contract_.num_samples)}))
+  if (!program_.takes_row("forward", contract_.num_samples))
     throw Error(path + ": its forward takes no window of the contract's " +
                 std::to_string(contract_.num_samples) + " samples");
 }
