@@ -24,6 +24,7 @@ from export.backend import Backend
 from export.checkpoint import load_checkpoint
 from export.corpus import BONA_FIDE, Progress, Utterance, from_protocol
 from export.errors import InputError
+from export.extras import require
 from export.ladder import Rung
 from export.model_config import read_config
 from export.parity_json import write_json
@@ -59,6 +60,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise InputError(f"{options.out}: is no folder; give another --out")
     if (options.protocol is None) != (options.audio is None):
         raise InputError("protocol: give --protocol and --audio together")
+    require("jinja2")
     use = [b for b in options.backends or writers() if not b.emulated]
     scorer = read_config(options.config)
     pipeline, notes = scorer.pipeline, []
