@@ -22,6 +22,7 @@ from torch import Tensor
 
 from scriptable._checks import check_choice, check_shape
 from scriptable._numeric import at_least_float32
+from scriptable._shortcut import Selected, takes_shortcut
 
 REDUCTIONS = ["mean", "batch", "batchmean", "sum", "none"]
 
@@ -91,10 +92,18 @@ def expand_mask(mask: Tensor, like: Tensor) -> Tensor:
     return mask
 
 
+def select(x: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
+    """``x`` with ``fill`` wherever a mask that broadcasts to it is False."""
+    if not torch.jit.is_scripting():
+        if takes_shortcut(x):
+            return Selected.apply(x, mask, fill)
+    other = torch.full((), fill, dtype=x.dtype, device=x.device)
+    return torch.where(mask, x, other)
+
+
 def select_valid(x: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
     """``x [B, T, *]`` with ``fill`` wherever ``mask [B, T]`` is False."""
-    other = torch.full((), fill, dtype=x.dtype, device=x.device)
-    return torch.where(expand_mask(mask, x), x, other)
+    return select(x, expand_mask(mask, x), fill)
 
 
 def reduce_valid(

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from scriptable._checks import check_shape
 from scriptable._numeric import at_least_float32
-from scriptable._reduction import expand_mask, frame_mask, reduce_valid, truncate
+from scriptable._reduction import expand_mask, frame_mask, reduce_valid, select, truncate
+from scriptable._shortcut import Divergences, takes_shortcut
+from scriptable.regression import mse_loss
 
 
 class AutoencoderOutput(NamedTuple):
@@ -64,7 +66,7 @@ for _result in (
 
 
 class _SquaredError(nn.Module):
-    """The default reconstruction loss."""
+    """The default reconstruction loss, unreduced."""
 
     def forward(self, targets: Tensor, rec: Tensor) -> Tensor:
         """Squared error of each element."""
@@ -113,8 +115,7 @@ def _masked(x: Tensor, length: Optional[Tensor], len_dim: int) -> Tuple[Tensor, 
     if length is None:
         return x, None
     mask = frame_mask(length, x.shape[0], x.shape[len_dim])
-    zero = torch.zeros((), dtype=x.dtype, device=x.device)
-    return torch.where(expand_mask(mask, x).transpose(1, len_dim), x, zero), mask
+    return select(x, expand_mask(mask, x).transpose(1, len_dim)), mask
 
 
 def _reduced(loss: Tensor, length: Optional[Tensor], len_dim: int, reduction: str) -> Tensor:
@@ -123,16 +124,37 @@ def _reduced(loss: Tensor, length: Optional[Tensor], len_dim: int, reduction: st
     return reduce_valid(loss.movedim(len_dim, 1), mask, reduction)
 
 
-def _variance(log_var: Tensor) -> Tensor:
-    """exp(log_var), going on as its tangent above 40, where float32 soon overflows."""
-    bend = 40.0
+def _squared_errors(
+    targets: Tensor, rec: Tensor, length: Optional[Tensor], len_dim: int, reduction: str
+) -> Tensor:
+    """The default reconstruction loss under one of the five reductions."""
+    rec, targets = rec.movedim(len_dim, 1), targets.movedim(len_dim, 1)
+    return mse_loss(rec, targets, length, reduction=reduction)
+
+
+def _variance(log_var: Tensor, bend: float) -> Tensor:
+    """exp(log_var), going on as its tangent above ``bend``."""
     below = log_var.clamp(max=bend)
     return torch.exp(below) * (1.0 + (log_var - below))
 
 
-def _divergence(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of each element."""
-    return -0.5 * (1.0 + log_var - mean.square() - _variance(log_var))
+def _reduced_divergence(
+    mean: Tensor, log_var: Tensor, length: Optional[Tensor], len_dim: int, reduction: str
+) -> Tensor:
+    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of each element, under one of the five reductions."""
+    bend = 40.0  # float32 overflows soon above
+    if not torch.jit.is_scripting():
+        if takes_shortcut(mean) and length is not None and reduction != "none":
+            mask = frame_mask(length, mean.shape[0], mean.shape[len_dim])
+            along = expand_mask(mask, mean).transpose(1, len_dim)
+            sums = Divergences.apply(at_least_float32(mean), at_least_float32(log_var), along, bend)
+            elements = mean[0].numel() // mean.shape[len_dim]
+            return reduce_valid(sums.unsqueeze(1), mask, reduction, elements)
+    mean, valid = _masked(mean, length, len_dim)
+    log_var, _ = _masked(log_var, length, len_dim)
+    # Of zeros it is exactly 0: the padding needs no second selection.
+    divergence = -0.5 * (1.0 + log_var - mean.square() - _variance(log_var, bend))
+    return reduce_valid(divergence.movedim(len_dim, 1), valid, reduction)
 
 
 class VariationalAutoencoderLoss(nn.Module):
@@ -187,6 +209,7 @@ class VariationalAutoencoderLoss(nn.Module):
 
     dist_loss_weight: Final[float]
     len_dim: Final[int]
+    squares: Final[bool]
 
     def __init__(
         self,
@@ -195,6 +218,7 @@ class VariationalAutoencoderLoss(nn.Module):
         dist_loss_weight: float = 0.001,
     ) -> None:
         super().__init__()
+        self.squares = rec_loss is None
         self.rec_loss = _reconstruction(rec_loss)
         self.dist_loss_weight = float(dist_loss_weight)
         self.len_dim = len_dim
@@ -224,16 +248,13 @@ class VariationalAutoencoderLoss(nn.Module):
         check_shape("log_var", log_var, list(mean.shape))
         rec, targets = truncate(rec, targets)
         check_shape("targets", targets, list(rec.shape))
-        rec, targets = (
-            _masked(rec, length, self.len_dim)[0],
-            _masked(targets, length, self.len_dim)[0],
-        )
-        mean, log_var = (
-            _masked(mean, length, self.len_dim)[0],
-            _masked(log_var, length, self.len_dim)[0],
-        )
-        rec_loss = _reduced(self.rec_loss(targets, rec), length, self.len_dim, reduction)
-        dist_loss = _reduced(_divergence(mean, log_var), length, self.len_dim, reduction)
+        if self.squares:
+            rec_loss = _squared_errors(targets, rec, length, self.len_dim, reduction)
+        else:
+            rec = _masked(rec, length, self.len_dim)[0]
+            targets = _masked(targets, length, self.len_dim)[0]
+            rec_loss = _reduced(self.rec_loss(targets, rec), length, self.len_dim, reduction)
+        dist_loss = _reduced_divergence(mean, log_var, length, self.len_dim, reduction)
         if reduction == "none":
             check_shape("mean", dist_loss, list(rec_loss.shape))
         weighted = self.dist_loss_weight * dist_loss
@@ -278,6 +299,7 @@ class AutoencoderLoss(nn.Module):
     """
 
     len_dim: Final[int]
+    squares: Final[bool]
 
     def __init__(
         self,
@@ -285,6 +307,7 @@ class AutoencoderLoss(nn.Module):
         len_dim: int = 1,
     ) -> None:
         super().__init__()
+        self.squares = rec_loss is None
         self.rec_loss = _reconstruction(rec_loss)
         self.len_dim = len_dim
 
@@ -298,6 +321,8 @@ class AutoencoderLoss(nn.Module):
         """Loss of a batch."""
         rec, targets = truncate(predictions[0], targets)
         check_shape("targets", targets, list(rec.shape))
+        if self.squares:
+            return _squared_errors(targets, rec, length, self.len_dim, reduction)
         rec = _masked(rec, length, self.len_dim)[0]
         targets = _masked(targets, length, self.len_dim)[0]
         return _reduced(self.rec_loss(targets, rec), length, self.len_dim, reduction)

@@ -6,6 +6,7 @@ from torch import Tensor
 from scriptable._checks import check_rank, check_shape
 from scriptable._numeric import at_least_float32
 from scriptable._reduction import frame_mask, reduce_valid, select_valid
+from scriptable._shortcut import FrameProducts, takes_shortcut
 
 
 def ce_kd(inp: Tensor, target: Tensor) -> Tensor:
@@ -70,6 +71,11 @@ def nll_loss_kd(probabilities: Tensor, targets: Tensor, rel_lab_lengths: Tensor)
     check_shape("targets", targets, list(probabilities.shape))
     batch, frames, features = probabilities.shape
     mask = frame_mask(rel_lab_lengths, batch, frames)
+    if not torch.jit.is_scripting():
+        if takes_shortcut(probabilities) and targets.dtype == probabilities.dtype:
+            student, teacher = at_least_float32(probabilities), at_least_float32(targets)
+            products = FrameProducts.apply(student, teacher, mask)
+            return -reduce_valid(products, mask, "mean")
     student, teacher = probabilities, select_valid(targets, mask)
     if targets.requires_grad:
         # Otherwise NaN in the student's padding reaches no gradient, and the selection of the

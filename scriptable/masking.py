@@ -17,6 +17,7 @@ from scriptable._reduction import (
     reduce_valid,
     select_valid,
 )
+from scriptable._shortcut import Selected, takes_shortcut
 
 
 def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: int = 1) -> Tensor:
@@ -61,9 +62,8 @@ def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: 
         <BLANKLINE>
                 [[1, 0], [1, 0], [1, 0], [1, 0], [1, 0]]])
     """
-    ones = torch.ones_like(data)
     if length is None:
-        return ones
+        return torch.ones_like(data)
     dim = len_dim + data.dim() if len_dim < 0 else len_dim
     if not 0 < dim < data.dim():
         raise ValueError(
@@ -74,8 +74,8 @@ def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: 
     shape = [1] * data.dim()
     shape[dim] = frames
     positions = torch.arange(frames, device=length.device).reshape(shape)
-    counts = expand_mask(frame_counts(length, frames), data)
-    return torch.where(positions < counts, ones, torch.zeros_like(data))
+    mask = positions < expand_mask(frame_counts(length, frames), data)
+    return mask.to(data.dtype).expand(data.shape).contiguous()
 
 
 def reduce_loss(
@@ -122,14 +122,21 @@ def reduce_loss(
     check_reduction(reduction)
     check_broadcast("mask", mask, list(loss.shape))
     mask = mask.expand(loss.shape)
-    valid = mask != 0
-    loss = torch.where(valid, loss, torch.zeros_like(loss))
+    loss = _valid(loss, mask)
     if label_smoothing != 0.0:
-        loss = _smooth(loss, predictions, valid, label_smoothing)
+        loss = _smooth(loss, predictions, mask != 0, label_smoothing)
     # The mask of an element is its share in the count: the elements stand where frames do.
     batch = loss.shape[0]
     reduced = reduce_valid(loss.reshape(batch, -1), mask.reshape(batch, -1), reduction)
     return reduced.reshape(loss.shape) if reduction == "none" else reduced
+
+
+def _valid(loss: Tensor, mask: Tensor) -> Tensor:
+    """The loss with 0 where the mask is 0."""
+    if not torch.jit.is_scripting():
+        if takes_shortcut(loss):
+            return Selected.apply(loss, mask, 0.0)
+    return torch.where(mask != 0, loss, torch.zeros_like(loss))
 
 
 def _smooth(loss: Tensor, predictions: Optional[Tensor], valid: Tensor, smoothing: float) -> Tensor:
@@ -259,7 +266,10 @@ def reduce_masked(
         raise ValueError(
             f"loss: expected shape [{shape[0]}, {shape[1]}, *], got {list(loss.shape)}"
         )
-    mask = expand_mask(frame_mask(length, shape[0], shape[1]), loss).expand(loss.shape)
+    mask = frame_mask(length, shape[0], shape[1])
+    if label_smoothing == 0.0:
+        return reduce_valid(select_valid(loss, mask), mask, reduction)
+    mask = expand_mask(mask, loss).expand(loss.shape)
     return reduce_loss(loss, mask, reduction, label_smoothing, predictions, targets)
 
 

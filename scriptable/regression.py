@@ -10,11 +10,13 @@ from scriptable._checks import check_not_negative, check_rank, check_shape
 from scriptable._numeric import at_least_float32
 from scriptable._reduction import (
     check_reduction,
+    expand_mask,
     frame_mask,
     reduce_valid,
     select_valid,
     truncate,
 )
+from scriptable._shortcut import SquaredErrors, takes_shortcut
 
 
 def _floating(predictions: Tensor, targets: Tensor) -> Tuple[Tensor, Tensor]:
@@ -68,6 +70,8 @@ def l1_loss(
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
     if length is None:
         predictions, targets = _floating(predictions, targets)
+        if reduction == "mean" or reduction == "sum":
+            return torch.nn.functional.l1_loss(predictions, targets, reduction=reduction)
         loss = torch.nn.functional.l1_loss(predictions, targets, reduction="none")
         return reduce_valid(loss, None, reduction)
     batch, frames = predictions.shape[0], predictions.shape[1]
@@ -116,11 +120,23 @@ def mse_loss(
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
     if length is None:
         predictions, targets = _floating(predictions, targets)
+        if reduction == "mean" or reduction == "sum":
+            return torch.nn.functional.mse_loss(predictions, targets, reduction=reduction)
         loss = torch.nn.functional.mse_loss(predictions, targets, reduction="none")
         return reduce_valid(loss, None, reduction)
     mask = frame_mask(length, predictions.shape[0], predictions.shape[1])
+    if not torch.jit.is_scripting():
+        if takes_shortcut(predictions) and reduction != "none":
+            return _squared_errors(predictions, targets, mask, reduction)
     difference = _difference(predictions, targets, mask)
     return reduce_valid(difference * difference, mask, reduction)
+
+
+def _squared_errors(predictions: Tensor, targets: Tensor, mask: Tensor, reduction: str) -> Tensor:
+    predictions, targets = _floating(predictions, targets)
+    sums = SquaredErrors.apply(predictions, targets, expand_mask(mask, predictions))
+    elements = predictions[0, 0].numel()
+    return reduce_valid(sums.unsqueeze(1), mask, reduction, elements)
 
 
 def distance_diff_loss(

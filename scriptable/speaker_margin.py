@@ -308,16 +308,14 @@ class Softmax(nn.Module):
 
     def forward(self, input: Tensor, label: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels → scalar."""
-        target = class_indices(label, input.shape[0], self.nclasses)
-        return F.cross_entropy(self.score(input), target)
+        return F.cross_entropy(self._logits(input), self._target(input, label))
 
     @torch.jit.export
     def loss_and_predictions(self, input: Tensor, label: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss, accuracy and the class of each item: scalar, scalar, ``[B]``."""
-        target = class_indices(label, input.shape[0], self.nclasses)
-        cosine = self.score(input)
-        classes = torch.argmax(cosine, 1)
-        return F.cross_entropy(cosine, target), accuracy_of(classes, target), classes
+        logits, target = self._logits(input), self._target(input, label)
+        classes = torch.argmax(logits, 1)
+        return F.cross_entropy(logits, target), accuracy_of(classes, target), classes
 
     @torch.jit.export
     def predict(self, input: Tensor) -> Tensor:
@@ -327,5 +325,13 @@ class Softmax(nn.Module):
     @torch.jit.export
     def score(self, input: Tensor) -> Tensor:
         """Cosines to all classes: embeddings ``[B, D]`` → ``[B, C]``."""
+        return self._logits(input).clamp(-1.0, 1.0)
+
+    def _logits(self, input: Tensor) -> Tensor:
+        """Cosines that rounding may have taken past ±1, where nothing has to be in [−1, 1]."""
         check_features("input", input, self.nout)
-        return class_cosines(input, self.weight)
+        directions = unit(at_least_float32(input), 1)
+        return at_least_float32(F.linear(directions, class_directions(self.weight)))
+
+    def _target(self, input: Tensor, label: Tensor) -> Tensor:
+        return class_indices(label, input.shape[0], self.nclasses)

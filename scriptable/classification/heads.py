@@ -5,9 +5,10 @@ from typing import Final, Optional, Union
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from scriptable._checks import check_features, check_labels, check_shape
-from scriptable._numeric import at_least_float32, cross_entropy, softplus, weighted_mean
+from scriptable._numeric import at_least_float32
 from scriptable._projection import ClassWeights, bonafide_minus_spoof, check_classes
 
 
@@ -33,7 +34,7 @@ def asvspoof_binary_loss(pred: Tensor, label: Tensor) -> Tensor:
     """
     check_shape("label", label, list(pred.shape))
     logits = at_least_float32(pred)
-    return (softplus(logits) - logits * label.to(logits.dtype)).mean()
+    return F.binary_cross_entropy_with_logits(logits, label.to(logits.dtype))
 
 
 class ASVSpoofBinaryLoss(nn.Module):
@@ -76,7 +77,8 @@ class ASVSpoofBinaryLoss(nn.Module):
     def forward(self, pred: Tensor, label: Tensor) -> Tensor:
         """Loss of a batch: logits and labels ``[B, 2]`` → scalar."""
         check_features("pred", pred, 2)
-        return self.weight * asvspoof_binary_loss(pred, label)
+        loss = asvspoof_binary_loss(pred, label)
+        return loss if self.weight == 1.0 else self.weight * loss
 
     @torch.jit.export
     def score(self, pred: Tensor) -> Tensor:
@@ -150,8 +152,11 @@ class CrossEntropy(nn.Module):
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
         check_features("embeddings", embeddings, self.embedding_dim)
         check_labels(labels, embeddings.shape[0])
-        loss = cross_entropy(at_least_float32(self.fc(embeddings)), labels)
-        return self.weight * weighted_mean(loss, self.criterion(labels))
+        logits, labels = at_least_float32(self.fc(embeddings)), labels.long()
+        weights = self.criterion.weight.to(logits.dtype)
+        total = F.cross_entropy(logits, labels, weights, reduction="sum")
+        mean = total / self.criterion(labels).sum().clamp(min=1e-12)
+        return mean if self.weight == 1.0 else self.weight * mean
 
     @torch.jit.export
     def score(self, embeddings: Tensor) -> Tensor:

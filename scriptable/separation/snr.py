@@ -183,10 +183,13 @@ def get_mask(source: Tensor, source_lengths: Tensor) -> Tensor:
     if source.dim() < 3:
         raise ValueError(f"source: expected shape [T, B, C], got {list(source.shape)}")
     check_shape("source_lengths", source_lengths, [source.shape[-2]])
-    time = torch.arange(source.shape[0], device=source.device)
-    for _ in range(source.dim() - 2):
-        time = time.unsqueeze(-1)
-    mask = (time < source_lengths).to(source.dtype)
+    samples = source.shape[0]
+    # Whole numbers are exact: their difference, cut to [0, 1], is the comparison without a boolean.
+    exact = torch.float32 if samples < (1 << 24) else torch.float64
+    time = torch.arange(samples, dtype=exact, device=source.device)
+    mask = (source_lengths.to(exact).unsqueeze(1) - time).clamp(0.0, 1.0).to(source.dtype).t()
+    for _ in range(source.dim() - 3):
+        mask = mask.unsqueeze(1)
     return mask.expand(source.shape[:-1]).unsqueeze(-1)
 
 

@@ -1,0 +1,14 @@
+"""The rows, family by family: each file beside this one holds its rows in ``CASES``."""
+
+import importlib
+import pkgutil
+
+from benchmarks.case import Case
+
+
+def cases() -> list[Case]:
+    """All rows, in the order of the families' names."""
+    found: list[Case] = []
+    for info in pkgutil.iter_modules(__path__):
+        found += getattr(importlib.import_module(f"{__name__}.{info.name}"), "CASES", [])
+    return found

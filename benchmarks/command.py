@@ -1,0 +1,144 @@
+"""The command line: measure, print, write ``build/bench.json`` and the plot; fill the README."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import torch
+import typer
+from rich.progress import Progress
+
+from benchmarks import artefacts, lowering, machine, readme, scaling, training
+from benchmarks.case import Case
+from benchmarks.cases import cases
+from benchmarks.measure import FULL, QUICK, Effort
+from benchmarks.plot import plot_ratios
+from benchmarks.records import measure_or_report
+from benchmarks.show import show
+from benchmarks.table import console
+from export.backend import backends, replacing
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_OUT = Path("build/bench.json")
+_IMPORT_TARGET = 0.15
+_PROFILED = ("executorch_xnnpack", "executorch_portable")
+T = TypeVar("T")
+
+
+@app.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option(help="Rows only, fewer rounds: under two minutes.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Rows whose name or shape contains this; repeatable.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the JSON goes; the plot beside it.")] = _OUT,
+) -> None:
+    """Measure every row against its peer and its limit, then curves, artefacts and training steps.
+
+    Interleaved rounds, one thread, processor time, an allocator that keeps freed memory. A row
+    whose values or gradients differ from the peer's is an error (exit code 1), not a time.
+    """
+    if context.invoked_subcommand:
+        return
+    torch.set_num_threads(1)
+    chosen = [case for case in cases() if _matches(case, only) and not (quick and case.slow)]
+    if not chosen:
+        typer.echo(f"only: no row is called {', '.join(only or [])}", err=True)
+        raise typer.Exit(2)
+    document: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine()}
+    document |= measure_rows(chosen, QUICK if quick else FULL)
+    document["import"] = _import(3 if quick else 7)
+    if not quick and not only:
+        document |= measure_further()
+    with replacing(out) as made:
+        made.write_text(json.dumps(document, indent=1) + "\n")
+    plot_ratios(document["records"], out.with_suffix(".png"))
+    show(document)
+    raise typer.Exit(1 if document["errors"] else 0)
+
+
+@app.command("readme")
+def fill_readme(
+    source: Annotated[Path, typer.Option(help="What the benchmarks wrote.")] = _OUT,
+    target: Annotated[Path, typer.Option(help="The file with the markers.")] = Path("README.md"),
+) -> None:
+    """Write the performance section of the README from the measurements."""
+    try:
+        readme.fill(source, target)
+    except (OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+def _matches(case: Case, only: list[str] | None) -> bool:
+    text = f"{case.name} {case.shape}".lower()
+    return not only or any(wanted.lower() in text for wanted in only)
+
+
+def measure_rows(chosen: list[Case], effort: Effort) -> dict[str, Any]:
+    """All records of the rows, on every device there is."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    pairs = [(device, case) for device in devices for case in chosen]
+    found = _each(
+        "rows",
+        pairs,
+        lambda pair: measure_or_report(pair[1], pair[0], effort),
+        lambda pair: f"{pair[1].name} {pair[1].shape}",
+    )
+    return {
+        "records": [record for row in found for record in row.records],
+        "forward": [record for row in found for record in row.forward],
+        "memory": [record for row in found for record in row.memory],
+        "missing": [row.missing for row in found if row.missing],
+        "errors": [row.error for row in found if row.error],
+    }
+
+
+def measure_further() -> dict[str, Any]:
+    """Curves, lowering, artefacts and training steps."""
+    brief = Effort(rounds=15, seconds=0.5)
+    curves = _each("curves", scaling.CURVES, lambda c: scaling.measure(c, brief), lambda c: c.name)
+    lowered = _each("lowering", lowering.entries(), lowering.measure, lambda row: row.entry)
+    apart = _each("artefacts", list(backends()), artefacts.measure_apart, str)
+    steps = _each(
+        "training", training.HEADS, lambda h: training.measure(h, brief), lambda h: h.name
+    )
+    records = [record for found in apart for record in found]
+    profiles = [
+        {key: record[key] for key in ("name", "method", "backend")}
+        | {"operators": record.pop("operators")}
+        for record in records
+        if "operators" in record
+    ]
+    return {
+        "scaling": curves,
+        "lowering": lowered,
+        "artefacts": records,
+        "profile": [p for p in profiles if p["backend"] in _PROFILED],
+        "training": steps,
+    }
+
+
+def _each(
+    title: str, items: Sequence[T], measure: Callable[[T], Any], label: Callable[[T], str]
+) -> list[Any]:
+    """Measure one after the other, with a bar on a terminal."""
+    found = []
+    with Progress(console=console(), transient=True) as progress:
+        task = progress.add_task(title, total=len(items))
+        for item in items:
+            progress.update(task, description=f"{title}: {label(item)}")
+            found.append(measure(item))
+            progress.advance(task)
+    return found
+
+
+def _import(rounds: int) -> dict[str, Any]:
+    found = machine.import_seconds(rounds)
+    met = found["scriptable_s"] <= _IMPORT_TARGET
+    return {**found, "target_s": _IMPORT_TARGET, "met": met}

@@ -1,0 +1,168 @@
+"""The performance section of the README, from ``build/bench.json``."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bounds import bound
+from benchmarks.table import figure
+from export.backend import replacing
+
+START, END = "<!-- performance: start -->", "<!-- performance: end -->"
+_SCORER = "spoof scorer"
+
+
+def fill(source: Path, target: Path) -> None:
+    """Replace what stands between the markers of ``target``.
+
+    Raises:
+        ValueError: if the measurements cannot be read, or the markers are missing.
+    """
+    try:
+        document = json.loads(source.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{source}: {error}") from error
+    text = target.read_text()
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+        raise ValueError(f"{target}: expected the markers {START} and {END} once, in this order")
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    with replacing(target) as made:
+        made.write_text(f"{before}{START}\n{section(document)}\n{END}{after}")
+
+
+def section(document: dict[str, Any]) -> str:
+    """The whole section in Markdown."""
+    parts = [_introduction(document), _ratios(document["records"]), _missed(document)]
+    if document.get("scaling"):
+        parts.append(_scaling(document["scaling"]))
+    if document.get("artefacts"):
+        parts.append(_artefacts(document["artefacts"]))
+    if document.get("training"):
+        parts.append(_training(document["training"]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _introduction(document: dict[str, Any]) -> str:
+    machine, versions = document["machine"], document["versions"]
+    shown = ", ".join(f"{k} {v}" for k, v in versions.items() if v != "not installed")
+    loaded = document["import"]
+    return (
+        f"Measured by `make bench` on {machine['processor']}, {machine['cores']} cores, of which "
+        f"one thread works, with {shown}. Ratios are medians over interleaved rounds of processor "
+        "time with a 95 % bootstrap interval, forward and backward; glibc keeps freed memory "
+        "(`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`), else page faults dominate. Values "
+        "and gradients are compared first: a row that disagrees is an error. Below 1 we are "
+        f"faster. `import scriptable` takes {loaded['scriptable_s']:.2f} s beyond `import torch`."
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _ratios(records: Sequence[dict[str, Any]]) -> str:
+    rows = []
+    for record in records:
+        if record["ratio"] is None:
+            continue
+        low, high = record["ratio_ci"]
+        target = ""
+        if record["target"] is not None:
+            target = f"≤ {record['target']:g}{'' if record['met'] else ', missed'}"
+        device = "" if record["device"] == "cpu" else f", {record['device']}"
+        rows.append(
+            [
+                f"`{record['name']}`",
+                record["shape"] + device,
+                figure(record["ours_ms"]),
+                record["peer"] or record["limit"],
+                f"{figure(record['ratio'])} ({figure(low)}–{figure(high)})",
+                target,
+                _megabytes(record),
+            ]
+        )
+    return _table(["loss", "shape", "ms", "beside", "time ratio", "target", "MB, its MB"], rows)
+
+
+def _megabytes(record: dict[str, Any]) -> str:
+    ours, theirs = figure(record["ours_mb"]), figure(record["peer_mb"])
+    return f"{ours}, {theirs}" if ours and theirs else ours
+
+
+def _missed(document: dict[str, Any]) -> str:
+    """Every miss of time or memory, with what bounds it."""
+    lines = []
+    for record in document["records"]:
+        if record["met"] is False:
+            beside = record["peer"] or record["limit"]
+            what = f"{figure(record['ratio'])} × the time of {beside}"
+            lines.append(_miss(record["name"], record["shape"], what))
+    for record in document["memory"]:
+        if not record["met"]:
+            what = f"{figure(record['ratio'])} × the memory of {record['reference']}"
+            lines.append(_miss(record["name"], record["shape"], what))
+    for record in document.get("artefacts", []):
+        if record.get("met") is False:
+            what = f"{figure(record['ratio'])} × the time of eager"
+            lines.append(_miss(record["name"], record["backend"], what))
+    if not lines:
+        return ""
+    return "Targets that are missed, and what bounds them:\n\n" + "\n".join(lines)
+
+
+def _miss(name: str, shape: str, what: str) -> str:
+    reason = bound(name, shape)
+    return f"- `{name}` ({shape}): {what}{'; ' + reason if reason else ''}"
+
+
+def _scaling(curves: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        [
+            f"`{c['name']}`",
+            f"{c['variable']} = {c['sizes'][0]:,} … {c['sizes'][-1]:,}, {c['fixed']}",
+            f"{figure(c['ms'][0])} … {figure(c['ms'][-1])}",
+            f"{c['slope']:.2f}",
+            f"{c['expected']:g}",
+        ]
+        for c in curves
+    ]
+    columns = ["loss", "over", "ms", "exponent (larger half)", "expected"]
+    return "Time over size, forward and backward:\n\n" + _table(columns, rows)
+
+
+def _artefacts(records: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        [
+            r["name"],
+            f"`{r['backend']}`",
+            f"{r['bytes'] / 1000:.1f}",
+            figure(r["load_ms"]),
+            f"{figure(r['p50_ms'])}, {figure(r['p95_ms'])}",
+            f"{figure(r['ratio'])}{'' if r.get('met') is not False else ' (missed)'}",
+            figure(r["peak_mb"]),
+            "" if r.get("delegated") is None else f"{100 * r['delegated']:.0f} %",
+        ]
+        for r in records
+        if "p50_ms" in r and (r["name"] == _SCORER or r["backend"] == "executorch_xnnpack")
+    ]
+    columns = ["artefact", "backend", "kB", "load ms", "p50, p95 ms", "of eager", "peak MB"]
+    title = "The scorer (4 s of audio) in every format, and the `score` of each head with XNNPACK:"
+    return title + "\n\n" + _table([*columns, "operators delegated"], rows)
+
+
+def _training(steps: Sequence[dict[str, Any]]) -> str:
+    rows = []
+    for step in steps:
+        modes = step["modes"]
+        cells = [f"`{step['name']}`", step["shape"], figure(modes["eager"].get("ms"))]
+        cells += [figure(modes[mode].get("ratio")) or "fails" for mode in ("script", "compile")]
+        rows.append([*cells, f"{figure(modes['compile'].get('ready_s'))}", step["take"]])
+    columns = ["head", "shape", "eager ms", "script", "compile", "s to compile", "take"]
+    return (
+        "Training steps, `torch.jit.script` and `torch.compile` as ratios to eager. Take the mode "
+        "named last: eager, unless another is at least 5 % faster for certain.\n\n"
+        + _table(columns, rows)
+    )
