@@ -65,6 +65,7 @@ def workplace(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page: Path, workplace: Path, command: Command) -> None:
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         for example in parse(page, command):
             example.evaluate()
 
