@@ -1,11 +1,11 @@
 """SI-SNR and SNR under the best assignment of sources."""
 
-from typing import Final, List
+from typing import List
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from scriptable._checks import check_positive, check_shape
+from scriptable._checks import check_shape
 from scriptable._numeric import unit
 from scriptable.separation._assignment import (
     best_permutation,
@@ -13,7 +13,7 @@ from scriptable.separation._assignment import (
     sources_first,
     take_sources,
 )
-from scriptable.separation.snr import centred, negative_si_snr, negative_snr, signal
+from scriptable.separation.snr import FrozenEps, centred, negative_si_snr, negative_snr, signal
 
 
 def _each_source(
@@ -115,7 +115,7 @@ def get_snr_with_pitwrapper(
     return _pit(source, estimate_source, eps, relative_eps, False)
 
 
-class PITSISNRLoss(nn.Module):
+class PITSISNRLoss(FrozenEps):
     """:func:`get_si_snr_with_pitwrapper` with its configuration frozen.
 
     Args:
@@ -134,21 +134,12 @@ class PITSISNRLoss(nn.Module):
         tensor([-135.2284])
     """
 
-    eps: Final[float]
-    relative_eps: Final[bool]
-
-    def __init__(self, eps: float = 1e-8, relative_eps: bool = False) -> None:
-        super().__init__()
-        check_positive("eps", eps)
-        self.eps = float(eps)
-        self.relative_eps = bool(relative_eps)
-
     def forward(self, source: Tensor, estimate_source: Tensor) -> Tensor:
         """Loss of each item, see :func:`get_si_snr_with_pitwrapper`."""
         return get_si_snr_with_pitwrapper(source, estimate_source, self.eps, self.relative_eps)
 
 
-class PITSNRLoss(nn.Module):
+class PITSNRLoss(FrozenEps):
     """:func:`get_snr_with_pitwrapper` with its configuration frozen.
 
     Args:
@@ -166,15 +157,6 @@ class PITSNRLoss(nn.Module):
         >>> PITSNRLoss()(x, 0.9 * x)
         tensor([-20.0000])
     """
-
-    eps: Final[float]
-    relative_eps: Final[bool]
-
-    def __init__(self, eps: float = 1e-8, relative_eps: bool = False) -> None:
-        super().__init__()
-        check_positive("eps", eps)
-        self.eps = float(eps)
-        self.relative_eps = bool(relative_eps)
 
     def forward(self, source: Tensor, estimate_source: Tensor) -> Tensor:
         """Loss of each item, see :func:`get_snr_with_pitwrapper`."""

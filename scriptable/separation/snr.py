@@ -193,7 +193,20 @@ def get_mask(source: Tensor, source_lengths: Tensor) -> Tensor:
     return mask.expand(source.shape[:-1]).unsqueeze(-1)
 
 
-class SISNRLoss(nn.Module):
+class FrozenEps(nn.Module):
+    """The configuration that the modules of this family share."""
+
+    eps: Final[float]
+    relative_eps: Final[bool]
+
+    def __init__(self, eps: float = 1e-8, relative_eps: bool = False) -> None:
+        super().__init__()
+        check_positive("eps", eps)
+        self.eps = float(eps)
+        self.relative_eps = bool(relative_eps)
+
+
+class SISNRLoss(FrozenEps):
     """:func:`cal_si_snr` with its configuration frozen.
 
     Args:
@@ -213,21 +226,12 @@ class SISNRLoss(nn.Module):
         tensor([[[-20.0000]]])
     """
 
-    eps: Final[float]
-    relative_eps: Final[bool]
-
-    def __init__(self, eps: float = 1e-8, relative_eps: bool = False) -> None:
-        super().__init__()
-        check_positive("eps", eps)
-        self.eps = float(eps)
-        self.relative_eps = bool(relative_eps)
-
     def forward(self, source: Tensor, estimate_source: Tensor) -> Tensor:
         """Loss of each source, see :func:`cal_si_snr`."""
         return cal_si_snr(source, estimate_source, self.eps, self.relative_eps)
 
 
-class SNRLoss(nn.Module):
+class SNRLoss(FrozenEps):
     """:func:`cal_snr` with its configuration frozen.
 
     Args:
@@ -246,15 +250,6 @@ class SNRLoss(nn.Module):
         >>> SNRLoss()(x, 0.9 * x)
         tensor([[[[-20.0000]]]])
     """
-
-    eps: Final[float]
-    relative_eps: Final[bool]
-
-    def __init__(self, eps: float = 1e-8, relative_eps: bool = False) -> None:
-        super().__init__()
-        check_positive("eps", eps)
-        self.eps = float(eps)
-        self.relative_eps = bool(relative_eps)
 
     def forward(self, source: Tensor, estimate_source: Tensor) -> Tensor:
         """Loss of each source, see :func:`cal_snr`."""
