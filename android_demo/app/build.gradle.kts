@@ -34,6 +34,7 @@ android {
 kotlin { compilerOptions { allWarningsAsErrors = true } }
 
 // Your own model in src/main/assets, else the one that python -m export demo has written.
+val packedModel = layout.buildDirectory.dir("model")
 val ownModel = file("src/main/assets/spoof_scorer.pte")
 val demoModel =
     tasks.register<Sync>("demoModel") {
@@ -43,10 +44,10 @@ val demoModel =
                 rename { "spoof_scorer.pte" }
             }
         }
-        into(layout.buildDirectory.dir("model"))
+        into(packedModel)
     }
 
-android.sourceSets.named("main") { assets.srcDir(layout.buildDirectory.dir("model")) }
+android.sourceSets.named("main") { assets.srcDir(packedModel.get().asFile) }
 
 tasks.named("preBuild") { dependsOn(demoModel) }
 

@@ -68,7 +68,7 @@ cp "$out"/dex/classes*.dex "$out/package/"
 zipalign -f -p 4 "$out/package/unaligned.apk" "$out/aligned.apk"
 
 keytool -genkeypair -keystore "$out/debug.keystore" -storepass android -keypass android \
-    -alias debug -dname "CN=Android Debug" -keyalg RSA -keysize 2048 -validity 10000 2>"$out/keytool.log"
+    -alias debug -dname "CN=Android Debug" -keyalg RSA -keysize 2048 -validity 10000 >"$out/keytool.log" 2>&1
 name=spoof-scorer.apk
 [ -s "$runtime" ] || name=spoof-scorer-without-runtime.apk
 apksigner sign --ks "$out/debug.keystore" --ks-pass pass:android --min-sdk-version 26 \

@@ -84,10 +84,10 @@ class ScreenText(private val resources: Resources) {
             is Work.FileFailed -> text(R.string.file_failed, work.name, work.reason)
         }
 
+    /** The same from block to block: TalkBack reads every change of it. */
     private fun listening(work: Work.Listening, contract: Contract): String =
         if (work.filled < 1) {
-            val seconds = windowSeconds(contract)
-            text(R.string.filling, seconds, seconds * work.filled)
+            text(R.string.filling, windowSeconds(contract))
         } else {
             text(R.string.listening, LiveScorer.SMOOTHING)
         }

@@ -3,6 +3,7 @@ package org.scriptable.app
 import android.content.Intent
 import android.provider.Settings
 import android.view.View
+import android.widget.TextView
 import java.io.FileNotFoundException
 import kotlin.math.PI
 import kotlin.math.sin
@@ -85,7 +86,7 @@ class ScreenTest {
     fun liveScoringShowsVerdictTraceAndLatency() {
         val screen = listening()
         Scene.source.hear(speech(3))
-        assertTrue(screen.status, "3.0 s heard" in screen.status)
+        assertEquals("Listening: the first verdict needs 4.0 s of audio", screen.status)
         assertEquals("No verdict yet", screen.verdict)
         Scene.source.hear(speech(8))
         assertEquals("Bona fide", screen.verdict)
@@ -220,8 +221,13 @@ class ScreenTest {
         val verdict = screen.activity.findViewById<View>(R.id.verdict)!!
         assertEquals(View.ACCESSIBILITY_LIVE_REGION_ASSERTIVE, verdict.accessibilityLiveRegion)
         assertEquals("Score trace, empty", screen.trace.contentDescription)
-        Scene.source.hear(speech(7))
-        val shown = (verdict as android.widget.TextView).text
+        val status = screen.activity.findViewById<TextView>(R.id.status)!!
+        Scene.source.hear(speech(1))
+        val waiting = status.text
+        Scene.source.hear(speech(1))
+        assertSame(waiting, status.text)
+        Scene.source.hear(speech(5))
+        val shown = (verdict as TextView).text
         Scene.source.hear(speech(2))
         assertSame(shown, verdict.text)
         for (button in listOf(screen.listen, screen.file)) {
