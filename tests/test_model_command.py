@@ -283,6 +283,14 @@ def test_bad_use_is_one_line(own: Own, command: Command) -> None:
     assert_refused(command("model", own.folder / "no.yaml", "--out", own.folder / "a"), "no.yaml")
     options = ("--out", own.folder / "a", "--protocol", own.folder / "p.txt")
     assert_refused(command("model", own.config(), *options), "give --protocol and --audio together")
+    options = ("--out", own.folder / "a", "--backend", "executorch_arm64")
+    assert_refused(command("model", own.config(), *options), "runs another backend's file")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "coremltools", None)
+        options = ("--out", own.folder / "a", "--backend", "coreml")
+        ran = command("model", own.config(), *options)
+    assert_refused(ran, "backend: coreml: coremltools is not installed: pip install")
+    assert not (own.folder / "a").exists()
     options = ("--out", own.folder / "a", "--module", own.folder / "none.py")
     assert_refused(command("model", own.config(), *options), "none.py: no such file")
 
