@@ -64,7 +64,7 @@ ARM64 := build/arm64-packages
 
 test-device: test-native test-android
 
-test-native: native native-sanitize native-arm64
+test-native: native native-sanitize native-arm64 build/demo/spoof_scorer.xnnpack.pte
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(NATIVE)/tests
 
 native-packages:

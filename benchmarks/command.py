@@ -1,7 +1,7 @@
 """The command line: measure, print, write ``build/bench.json`` and the plot; fill the README."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -23,7 +23,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _OUT = Path("build/bench.json")
 _IMPORT_TARGET = 0.15
-_PROFILED = ("executorch_xnnpack", "executorch_portable")
 T = TypeVar("T")
 
 
@@ -53,11 +52,13 @@ def run(
     document: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine()}
     document |= measure_rows(chosen, QUICK if quick else FULL)
     document["import"] = _import(3 if quick else 7)
-    if not quick and not only:
-        document |= measure_further()
-    with replacing(out) as made:
-        made.write_text(json.dumps(document, indent=1) + "\n")
+    _write(document, out)
     plot_ratios(document["records"], out.with_suffix(".png"))
+    if not quick and not only:
+        for found in measure_further():
+            document |= found
+            # Minutes each: what is there stays, if a later part is interrupted.
+            _write(document, out)
     show(document)
     raise typer.Exit(1 if document["errors"] else 0)
 
@@ -73,6 +74,11 @@ def fill_readme(
     except (OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+
+
+def _write(document: dict[str, Any], out: Path) -> None:
+    with replacing(out) as made:
+        made.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _matches(case: Case, only: list[str] | None) -> bool:
@@ -99,15 +105,20 @@ def measure_rows(chosen: list[Case], effort: Effort) -> dict[str, Any]:
     }
 
 
-def measure_further() -> dict[str, Any]:
-    """Curves, lowering, artefacts and training steps."""
+def measure_further() -> Iterator[dict[str, Any]]:
+    """Curves, lowering, training steps and artefacts, each when it is done."""
     brief = Effort(rounds=15, seconds=0.5)
-    curves = _each("curves", scaling.CURVES, lambda c: scaling.measure(c, brief), lambda c: c.name)
-    lowered = _each("lowering", lowering.entries(), lowering.measure, lambda row: row.entry)
-    apart = _each("artefacts", list(backends()), artefacts.measure_apart, str)
-    steps = _each(
-        "training", training.HEADS, lambda h: training.measure(h, brief), lambda h: h.name
-    )
+    curves = scaling.CURVES
+    yield {"scaling": _each("curves", curves, lambda c: scaling.measure(c, brief), _name)}
+    rows = lowering.entries()
+    yield {"lowering": _each("lowering", rows, lowering.measure, lambda row: row.entry)}
+    heads = training.HEADS
+    yield {"training": _each("training", heads, lambda h: training.measure(h, brief), _name)}
+    yield _artefacts(_each("artefacts", list(backends()), artefacts.measure_apart, str))
+
+
+def _artefacts(apart: Sequence[list[dict[str, Any]]]) -> dict[str, Any]:
+    """The files' records, and the times of their operators in a list of their own."""
     records = [record for found in apart for record in found]
     profiles = [
         {key: record[key] for key in ("name", "method", "backend")}
@@ -115,13 +126,11 @@ def measure_further() -> dict[str, Any]:
         for record in records
         if "operators" in record
     ]
-    return {
-        "scaling": curves,
-        "lowering": lowered,
-        "artefacts": records,
-        "profile": [p for p in profiles if p["backend"] in _PROFILED],
-        "training": steps,
-    }
+    return {"artefacts": records, "profile": profiles}
+
+
+def _name(thing: Any) -> str:
+    return str(thing.name)
 
 
 def _each(

@@ -143,7 +143,7 @@ def measure_process(model: Path, wav: Path) -> dict[str, float]:
         loads.append(float(load))
         peaks.append(1024 * int(peak))
         start = time.perf_counter()
-        command = [PROGRAMS / "spoof_score", "--json", model, wav]
+        command: list[str | Path] = [PROGRAMS / "spoof_score", "--json", model, wav]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         walls.append(time.perf_counter() - start)
     return {

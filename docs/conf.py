@@ -1,5 +1,9 @@
 """Sphinx: the pages of this folder, and the reference from the docstrings; run by make docs."""
 
+import re
+
+from sphinx.application import Sphinx
+
 import scriptable
 
 project = "scriptable"
@@ -19,7 +23,6 @@ html_theme = "furo"
 html_show_copyright = False
 html_title = f"scriptable {release}"
 
-# Files beside docs/ are linked as readers of the repository see them.
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 
@@ -30,3 +33,12 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shape", "Reference"]
+
+
+def setup(app: Sphinx) -> None:
+    """Pages outside this folder are links in the repository, and names in what is built here."""
+    app.connect("source-read", _name_pages_outside)
+
+
+def _name_pages_outside(app: Sphinx, page: str, content: list[str]) -> None:
+    content[0] = re.sub(r"\[([^\]]+)\]\(\.\./([\w/]+\.md)[^)]*\)", r"\1 (`\2`)", content[0])

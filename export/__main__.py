@@ -1,4 +1,4 @@
-"""The command line: ``python -m export``.
+"""The command line: ``python -m export``, or ``scriptable`` where the package is installed.
 
 Exit codes: 0 = done and all parity within tolerance, 1 = parity or a check failed, 2 = bad usage
 or bad input. Errors are one line on stderr; with ``--json`` and no file, stdout is pure JSON.
@@ -8,17 +8,7 @@ import sys
 from typing import NoReturn
 
 from export.errors import InputError
-
-try:
-    from export import commands
-    from export.commands._app import app
-except ImportError as error:
-    if error.name is None or error.name.startswith(("export", "scriptable")):
-        raise
-    print(f"error: {error.name} is not installed: pip install 'scriptable[cli]'", file=sys.stderr)
-    sys.exit(2)
-
-__all__ = ["app", "commands", "main"]
+from export.extras import not_installed
 
 
 def refuse(message: str) -> NoReturn:
@@ -30,11 +20,24 @@ def refuse(message: str) -> NoReturn:
 def main() -> None:
     """Run the command line; bad input ends in one line on stderr and exit code 2."""
     try:
-        app()
+        from export import commands
+
+        commands.app(prog_name=_program())
     except InputError as error:
         refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except ImportError as error:
+        if message := not_installed(error):
+            refuse(message)
+        raise
+
+
+def _program() -> str | None:
+    """The name in completions; None: as it was called."""
+    # A shell completes the arguments of a command, and python's are not ours to complete.
+    completing = {"--show-completion", "--install-completion"} & set(sys.argv)
+    return "scriptable" if completing else None
 
 
 if __name__ == "__main__":

@@ -182,6 +182,8 @@ def summaries(paths: Mapping[str, Path], times: Mapping[str, float]) -> list[Art
 
 
 def _summary(backend: Backend, path: Path, latency_ms: float | None) -> ArtefactSummary:
-    size = parity.artefact_bytes(path) if path.exists() else 0
+    if not path.exists():
+        return ArtefactSummary(path.name, backend.name, 0, None, "not written")
+    size = parity.artefact_bytes(path)
     note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured
     return ArtefactSummary(path.name, backend.name, size, latency_ms, note)

@@ -59,7 +59,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
     if path.suffix == ".safetensors":
-        load_file = require("safetensors.torch", "cli").load_file
+        load_file = require("safetensors.torch").load_file
         try:
             state: dict[str, Tensor] = load_file(path)
         except Exception as error:  # the Rust library's own kind, among others

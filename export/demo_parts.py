@@ -16,6 +16,7 @@ from export.corpus import (
     synthetic_corpus,
 )
 from export.errors import InputError
+from export.extras import require
 from export.speech import speech_files
 from export.threshold import ThresholdChoice
 from export.training import HEADS, Settings
@@ -43,6 +44,8 @@ def check(options: Options) -> None:
     """Refuse what cannot be done before anything is read."""
     if options.task not in TASKS:
         raise InputError(f"task: expected one of {', '.join(TASKS)}, got {options.task}")
+    for package in ("jinja2", "matplotlib"):
+        require(package)
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"{options.out}: is no folder; give another --out")
 

@@ -5,8 +5,11 @@ from typing import Any
 
 from export.errors import MissingPackageError
 
+_EXTRAS = {"executorch": "executorch", "coremltools": "coreml"}
+_OWN = ("export", "scriptable")
 
-def require(module: str, extra: str) -> Any:
+
+def require(module: str) -> Any:
     """Import a module of an optional package.
 
     Raises:
@@ -15,14 +18,28 @@ def require(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingPackageError(missing(error.name or module, extra)) from error
+        raise MissingPackageError(missing(error.name or module)) from error
 
 
-def missing(package: str, extra: str) -> str:
+def missing(module: str) -> str:
     """What is said about a package that is not installed.
 
     Example:
-        >>> missing("soundfile", "cli")
+        >>> missing("soundfile")
         "soundfile is not installed: pip install 'scriptable[cli]'"
+        >>> missing("yaml.nodes"), missing("coremltools")
+        ("yaml is not installed: pip install 'scriptable[cli]'",
+         "coremltools is not installed: pip install 'scriptable[coreml]'")
+        >>> missing("torchaudio")
+        'torchaudio is not installed: pip install torchaudio in the version of your torch'
     """
-    return f"{package.partition('.')[0]} is not installed: pip install 'scriptable[{extra}]'"
+    package = module.partition(".")[0]
+    if package in ("torch", "torchaudio"):
+        return f"{package} is not installed: pip install {package} in the version of your torch"
+    return f"{package} is not installed: pip install 'scriptable[{_EXTRAS.get(package, 'cli')}]'"
+
+
+def not_installed(error: ImportError) -> str:
+    """The message about an import that failed, or an empty string where it is our own fault."""
+    own = error.name is None or error.name.partition(".")[0] in _OWN
+    return "" if own else missing(str(error.name))

@@ -24,6 +24,7 @@ from export.backend import Backend
 from export.checkpoint import load_checkpoint
 from export.corpus import BONA_FIDE, Progress, Utterance, from_protocol
 from export.errors import InputError
+from export.extras import require
 from export.ladder import Rung
 from export.model_config import read_config
 from export.parity_json import write_json
@@ -59,7 +60,8 @@ def run(options: Options, progress: Progress) -> Result:
         raise InputError(f"{options.out}: is no folder; give another --out")
     if (options.protocol is None) != (options.audio is None):
         raise InputError("protocol: give --protocol and --audio together")
-    use = [b for b in options.backends or writers() if not b.emulated]
+    require("jinja2")
+    use = _usable(options.backends) if options.backends else writers()
     scorer = read_config(options.config)
     pipeline, notes = scorer.pipeline, []
     if options.checkpoint is None:
@@ -112,6 +114,16 @@ def run(options: Options, progress: Progress) -> Result:
     )
     write_html(report, files["report.html"])
     return result
+
+
+def _usable(chosen: Sequence[Backend]) -> list[Backend]:
+    """The backends that were asked for by name: each must be able to write its file."""
+    for backend in chosen:
+        if backend.emulated:
+            raise InputError(f"backend: {backend.name} runs another backend's file, it writes none")
+        if reason := backend.unavailable():
+            raise InputError(f"backend: {backend.name}: {reason}")
+    return list(chosen)
 
 
 def _shown(contract: contracts.Contract, scores: Tensor, labels: Tensor) -> Trials:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +22,9 @@ def load_module(name: str) -> ModuleType:
     path = Path(name)
     if path.suffix == ".py":
         return _load_file(path)
+    # As with python -m: the installed command does not look into the current folder by itself.
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

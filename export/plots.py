@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from export.errors import MissingPackageError
+from export.extras import require
 from export.probit import point, probit, rate_axis
 from scriptable.metrics import equal_error_rate, operating_curve
 
@@ -329,12 +329,7 @@ def reliability_figure(
 @contextmanager
 def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
     """Matplotlib's settings for these plots, and the error when it is not installed."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise MissingPackageError(
-            "matplotlib is not installed: pip install 'scriptable[cli]'"
-        ) from error
+    matplotlib = require("matplotlib")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
         settings: Any = {**_RC, **(more or {})}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.backend import replacing
-from export.errors import MissingPackageError
+from export.extras import require
 from export.ladder import Rung
 from export.parity import Record, Status
 from export.report_trials import Trials, held_out, ladder_lines
@@ -89,16 +89,11 @@ def render(report: Report) -> str:
     Raises:
         MissingPackageError: if jinja2, or matplotlib for a report with trials, is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingPackageError(
-            "jinja2 is not installed: pip install 'scriptable[cli]'"
-        ) from error
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    jinja2 = require("jinja2")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -42,7 +42,7 @@ class YamlFile:
         return InputError(f"{place}: {path}{error.problem}")
 
     def _read(self) -> Any:
-        yaml = require("yaml", "cli")
+        yaml = require("yaml")
         try:
             with self.path.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)

@@ -144,7 +144,8 @@ def _reduced_divergence(
     """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of each element, under one of the five reductions."""
     bend = 40.0  # float32 overflows soon above
     if not torch.jit.is_scripting():
-        if takes_shortcut(mean) and length is not None and reduction != "none":
+        alike = mean.dtype == log_var.dtype and reduction != "none"
+        if alike and length is not None and takes_shortcut(mean):
             mask = frame_mask(length, mean.shape[0], mean.shape[len_dim])
             along = expand_mask(mask, mean).transpose(1, len_dim)
             sums = Divergences.apply(at_least_float32(mean), at_least_float32(log_var), along, bend)

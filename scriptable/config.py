@@ -19,6 +19,8 @@ Keys = tuple[Union[str, int], ...]
 
 _Head = TypeVar("_Head", bound=type[nn.Module])
 _REGISTERED: dict[str, type[nn.Module]] = {}
+# What DeepFense's code calls an argument that its documentation calls otherwise.
+_DEEPFENSE = {"OCSoftmax": {"w_posi": "m_real", "w_nega": "m_fake"}}
 # Modules of the library that a configuration of a loss does not mean.
 _NO_LOSSES = ("frontend", "encoder", "pipeline", "scoring")
 
@@ -90,6 +92,8 @@ def build_loss(config: Union[Mapping[str, Any], Sequence[Any]], path: str = "los
     its heads under ``loss``, or under ``model`` and there under ``loss``. An argument that is a
     loss itself is a mapping of the same form.
 
+    OC-softmax takes ``w_posi`` and ``w_nega``, too, as DeepFense's code calls ``m_real`` and
+    ``m_fake``.
     ``weight`` goes to the head's constructor, and where that takes none, to the sum.
 
     Args:
@@ -234,6 +238,11 @@ def _head(config: Any, keys: Keys) -> tuple[nn.Module, float]:
     name, given, place = read_part(config, keys)
     if not _known(name):
         raise ConfigError((*keys, "type"), f"no loss is called {name}{hint(name, losses())}")
+    for theirs, ours in _DEEPFENSE.get(name, {}).items():
+        if theirs in given and ours in given:
+            raise ConfigError((*place, theirs), f"stands beside {ours}, which is the same")
+        if theirs in given:
+            given[ours] = _convert(given.pop(theirs), float, (*place, theirs))
     head, outside = losses()[name], 1.0
     if "weight" in given and "weight" not in inspect.signature(head).parameters:
         outside = float(_convert(given.pop("weight"), float, (*place, "weight")))

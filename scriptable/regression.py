@@ -126,7 +126,8 @@ def mse_loss(
         return reduce_valid(loss, None, reduction)
     mask = frame_mask(length, predictions.shape[0], predictions.shape[1])
     if not torch.jit.is_scripting():
-        if takes_shortcut(predictions) and reduction != "none":
+        alike = predictions.dtype == targets.dtype
+        if alike and takes_shortcut(predictions) and reduction != "none":
             return _squared_errors(predictions, targets, mask, reduction)
     difference = _difference(predictions, targets, mask)
     return reduce_valid(difference * difference, mask, reduction)

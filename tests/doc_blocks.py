@@ -21,10 +21,12 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from typer.main import get_command
 
-from export.__main__ import app
+from export.commands import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Their commands need a phone, an SDK or a cross-compiler: make test-device runs what it can.
+DEVICE_PAGES = sorted((ROOT / "android_demo").rglob("README.md"))
 LANGUAGES = {"python", "console", "yaml", "text"}
 TRAINS = {"demo"}
 OUTSIDE = {"git", "cd", "cp", "adb", "sudo", "export", "open", "xcrun", "./gradlew"}
@@ -43,7 +45,8 @@ def parse(page: Path, run: Run) -> Document:
         SkipParser(),
     ]
     document = Sybil(parsers).parse(page)
-    document.namespace["_run"] = run
+    # As in a script: TorchScript asks a function for its module.
+    document.namespace |= {"__name__": "__main__", "_run": run}
     return document
 
 

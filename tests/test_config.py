@@ -1,10 +1,12 @@
 """Heads from mappings: the seed's form, DeepFense's flat form, errors by path, one's own heads."""
 
+from pathlib import Path
 from typing import Any, Literal, Optional
 
 import pytest
 import torch
 import yaml
+from peers import peer
 from torch import Tensor, nn
 
 import scriptable
@@ -88,6 +90,41 @@ def test_a_weight_that_the_head_does_not_take_goes_to_the_sum() -> None:
 def test_deepfense_checkpoints_of_several_losses_fit() -> None:
     head = build_loss(yaml.safe_load(FLAT))
     assert set(head.state_dict()) >= {"losses.0.fc.weight", "losses.1.mapper.weight"}
+
+
+def test_deepfense_argument_names_of_oc_softmax_are_taken() -> None:
+    config = {"type": "OCSoftmax", "embedding_dim": 4, "w_posi": 0.9, "w_nega": 0.1}
+    head = build_loss(config)
+    assert (head.m_real, head.m_fake) == (0.9, 0.1)
+    assert config["w_posi"] == 0.9, "the mapping is left as it was"
+
+
+def test_every_configuration_of_deepfense_builds() -> None:
+    folder = Path(str(peer("deepfense").__file__)).parent / "config"
+    documents = [yaml.safe_load(path.read_text()) for path in sorted(folder.rglob("*.yaml"))]
+    assert len(documents) >= 8
+    for document in documents:
+        entries = document["model"]["loss"]
+        head = build_loss(document)
+        heads = list(head.losses) if isinstance(head, MultiLoss) else [head]
+        assert [type(part).__name__ for part in heads] == [entry["type"] for entry in entries]
+        assert [part.weight for part in heads] == [entry.get("weight", 1.0) for entry in entries]
+
+
+def test_a_sum_equals_deepfense_detector_from_its_own_checkpoint() -> None:
+    peer("deepfense.models.losses")
+    build_theirs = peer("deepfense.utils.registry").build_loss
+    entries = yaml.safe_load(FLAT)["model"]["loss"]
+    entries[1]["class_weights"] = [0.3, 0.7]
+    theirs = nn.ModuleDict({"losses": nn.ModuleList([build_theirs(e["type"], e) for e in entries])})
+    head = build_loss(entries)
+    head.load_state_dict(theirs.state_dict())
+    embeddings, labels = torch.randn(6, 8), torch.tensor([0, 1, 1, 0, 1, 0])
+    parts = [
+        entry["weight"] * loss(embeddings, labels)
+        for entry, loss in zip(entries, theirs["losses"], strict=True)
+    ]
+    torch.testing.assert_close(head.parts(embeddings, labels), torch.stack(parts))
 
 
 def test_one_entry_in_a_list_is_the_head_itself() -> None:
@@ -212,6 +249,11 @@ WRONG = [
     (
         {"model": {"loss": [{"type": "OCSoftmax", "embeding_dim": 4}]}},
         "model.loss[0].embeding_dim: unknown argument of OCSoftmax; did you mean 'embedding_dim'?",
+    ),
+    ({"type": "OCSoftmax", "embedding_dim": 4, "w_posi": "x"}, "loss.w_posi: expected a number"),
+    (
+        {"type": "OCSoftmax", "embedding_dim": 4, "w_nega": 0.2, "m_fake": 0.2},
+        "loss.w_nega: stands beside m_fake, which is the same",
     ),
     ({"type": "ClassificationError", "allowed_len_diff": 3, "": 1}, "loss.: unknown argument"),
     ({"type": "AMSoftmax", 7: 1}, "loss.7: unknown argument of AMSoftmax"),

@@ -32,6 +32,7 @@ from export.backends._executorch import operators
 from export.contract import parse, weights_sha256
 from export.corpus import Utterance, split_by_speaker
 from export.errors import InputError
+from export.ladder import Rung
 from export.scorer import load_scorer
 from export.training import Settings
 from scriptable import equal_error_rate, fit_affine_calibration
@@ -383,6 +384,6 @@ def test_an_artefact_that_disagrees_fails_the_job(made: Made) -> None:
     empty = demo.Result([], [], [], 1.0, 0.0, 0, [], ())
     assert empty.passed
     ladder = json.loads((made.out / "parity.json").read_text())["ladder"]
-    rung = demo.Rung(**{**ladder[0], "flips": 1})
+    rung = Rung(**{**ladder[0], "flips": 1})
     assert not replace(empty, rungs=[rung]).passed
     assert re.search("flips", made.ran.out)

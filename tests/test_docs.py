@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from artefact_helpers import Artefacts, Command, voice, write_wav
-from doc_blocks import LANGUAGES, PAGES, ROOT, parse
+from doc_blocks import DEVICE_PAGES, LANGUAGES, PAGES, ROOT, parse
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
@@ -65,6 +65,7 @@ def workplace(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page: Path, workplace: Path, command: Command) -> None:
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         for example in parse(page, command):
             example.evaluate()
 
@@ -76,7 +77,7 @@ def test_blocks_are_in_a_language_that_is_checked(page: Path) -> None:
     assert not [t for t in MARKDOWN.parse(page.read_text()) if t.type == "code_block"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *DEVICE_PAGES], ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_resolve(page: Path) -> None:
     broken = []
     for link in links(page.read_text()):

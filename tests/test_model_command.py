@@ -103,6 +103,18 @@ def test_a_file_that_differs_gives_exit_code_1(
     assert "ScorePipeline[scorer].forward on torchscript, example: differs by 0" in ran.err
 
 
+def test_a_network_that_one_backend_refuses_still_gives_the_other_files(
+    own: Own, tmp_path: Path, command: Command
+) -> None:
+    config, out = own.config("own_net.Tiny", "own_net.Eager"), tmp_path / "out"
+    ran = command("model", config, "--out", out, *TWO)
+    assert ran.code == 1
+    assert "ScorePipeline[scorer].forward on torchscript, example: " in ran.err
+    assert {path.name for path in out.iterdir()} == {"scorer.pt2", "parity.json", "report.html"}
+    assert "not written" in ran.out and "written: scorer.pt2, parity.json" in ran.out
+    assert load_scorer(out / "scorer.pt2").contract.model == "tiny scorer"
+
+
 FORMS = {
     "plain": lambda state: state,
     "wrapped": lambda state: {"state_dict": state, "epoch": 3, "optimizer": {"lr": 0.1}},
@@ -271,6 +283,14 @@ def test_bad_use_is_one_line(own: Own, command: Command) -> None:
     assert_refused(command("model", own.folder / "no.yaml", "--out", own.folder / "a"), "no.yaml")
     options = ("--out", own.folder / "a", "--protocol", own.folder / "p.txt")
     assert_refused(command("model", own.config(), *options), "give --protocol and --audio together")
+    options = ("--out", own.folder / "a", "--backend", "executorch_arm64")
+    assert_refused(command("model", own.config(), *options), "runs another backend's file")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "coremltools", None)
+        options = ("--out", own.folder / "a", "--backend", "coreml")
+        ran = command("model", own.config(), *options)
+    assert_refused(ran, "backend: coreml: coremltools is not installed: pip install")
+    assert not (own.folder / "a").exists()
     options = ("--out", own.folder / "a", "--module", own.folder / "none.py")
     assert_refused(command("model", own.config(), *options), "none.py: no such file")
 

@@ -37,7 +37,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_what_is_laid_down_passes_lint(copied: Path) -> None:
     for arguments in (("format", "--check"), ("check",)):
-        ran = run(copied, "-m", "ruff", *arguments, "scriptable", "export", "tests")
+        made = ("scriptable", "export", "tests/test_centre_loss.py")
+        ran = run(copied, "-m", "ruff", *arguments, *made)
         assert ran.returncode == 0, ran.stdout
 
 

@@ -196,6 +196,17 @@ def test_a_dotted_module_and_one_entry_of_it(
     assert_refused(ran, "no row", "LabelFirst", "did you mean 'LabelsFirst'?")
 
 
+def test_the_installed_command_finds_modules_in_the_current_folder(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "here", HOOKED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    ran = command("parity", "--module", "own_here", "--backend", "trace", "--jobs", "1")
+    assert ran.code == 0, ran
+    assert "4 pass" in ran.out
+
+
 START = "import torch\nfrom torch import nn\nfrom scriptable import register_loss\n"
 CLASS = "@register_loss('Mine')\nclass Mine(nn.Module):\n"
 WRONG = {

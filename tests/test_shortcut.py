@@ -150,6 +150,18 @@ def test_a_mask_of_numbers_selects_where_it_is_not_zero(calls: list[str]) -> Non
     assert calls == ["Selected"] * 2
 
 
+def test_tensors_of_two_kinds_take_the_plain_form(calls: list[str]) -> None:
+    x, y = _normal(0, torch.float32), _normal(1)
+    expected = scriptable.mse_loss(x.double(), y, _LENGTH)
+    divergence = _vae("mean")(x, x, x.double(), y)
+    calls.clear()
+    torch.testing.assert_close(scriptable.mse_loss(x, y, _LENGTH), expected)
+    scriptable.nll_loss_kd(x, y, _LENGTH)
+    assert not {"SquaredErrors", "FrameProducts"} & set(calls)
+    torch.testing.assert_close(_vae("mean")(x, x, x, y), divergence)
+    assert "Divergences" not in calls
+
+
 def test_small_tensors_take_the_plain_form(calls: list[str]) -> None:
     scriptable.mse_loss(torch.randn(2, 3, 4), torch.randn(2, 3, 4), torch.ones(2))
     assert not calls

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Optional
 
 import typer
@@ -10,8 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperCommand
 
+_HELP = """Export speech scorers to mobile runtimes and prove each file equal to the trained model.
+
+Example: python -m export demo
+"""
+
 app = typer.Typer(
-    help="Export speech scorers to mobile runtimes and prove each file equal to the trained model.",
+    help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -21,6 +27,12 @@ out = Console(width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True)
 
 Names = Optional[list[str]]
+
+
+def backend_names(incomplete: str) -> list[str]:
+    """Backends for the shell's completion; a backend's file has its name."""
+    folder = Path(__file__).parent.parent / "backends"
+    return [p.stem for p in sorted(folder.glob("[!_]*.py")) if p.stem.startswith(incomplete)]
 
 
 class ManyFiles(TyperCommand):

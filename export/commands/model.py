@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from export.commands._app import Names, app, failed, out, progress_bar
+from export.commands._app import Names, app, backend_names, failed, out, progress_bar
 
 
 @app.command()
@@ -18,7 +18,9 @@ def model(
         Optional[Path],
         typer.Option(help="Weights: .safetensors, or .pt, .pth, .ckpt read with weights_only."),
     ] = None,
-    backend: Annotated[Names, typer.Option(help="Only these backends.")] = None,
+    backend: Annotated[
+        Names, typer.Option(help="Only these backends.", autocompletion=backend_names)
+    ] = None,
     module: Annotated[
         Optional[str],
         typer.Option(

@@ -5,14 +5,17 @@ from typing import Annotated, Optional
 
 import typer
 
-from export.commands._app import Names, app, failed, note, out, progress_bar
+from export.commands._app import Names, app, backend_names, failed, note, out, progress_bar
 from export.errors import InputError
+from export.extras import require
 
 
 @app.command()
 def parity(
     entry: Annotated[Names, typer.Option(help="Only these catalogue entries.")] = None,
-    backend: Annotated[Names, typer.Option(help="Only these backends.")] = None,
+    backend: Annotated[
+        Names, typer.Option(help="Only these backends.", autocompletion=backend_names)
+    ] = None,
     module: Annotated[
         Optional[str],
         typer.Option(
@@ -80,6 +83,8 @@ def matrix(
     from export.speech import HINT, speech_files
     from export.tables import failures, parity_table
 
+    if html_file is not None:
+        require("jinja2")
     backends = select(backend)
     rows = find(entry, custom_rows(module) if module else None)
     files = speech_files()

@@ -1,0 +1,26 @@
+"""Entries of the catalogue without a row of their own, and why."""
+
+_NO_COUNTERPART = "no installed peer has it"
+_SCORE = "a few operators on a handful of numbers: timed as an artefact, no peer has it"
+
+NO_PEER = {
+    "ASVSpoofAMSoftmaxLoss": "the peer's cannot be constructed",
+    "ASVSpoofOCSoftmaxLoss": "the peer's cannot be constructed",
+    "P2SGrad": _NO_COUNTERPART,
+    "SphereFace2": _NO_COUNTERPART,
+    "AngularPrototypical": _NO_COUNTERPART,
+    "Prototypical": _NO_COUNTERPART,
+    "MaxFeatureMap": "one operator",
+    "AttentiveStatisticsPooling": "the peer's has another architecture",
+    "LightCNN": "a small encoder of our own",
+    "ScorePipeline": "timed as an artefact: the scorer",
+    "EmbeddingPipeline": "made of parts that are timed",
+    "SASVPipeline": "made of parts that are timed",
+    "cosine_score": _SCORE,
+    "score_norm": _SCORE,
+    "plda_score": "the peer's takes statistics objects in numpy, and has no gradient",
+    "AffineCalibration": _SCORE,
+    "Fusion": _SCORE,
+    "posterior": _SCORE,
+    "sasv_score": _SCORE,
+}
