@@ -12,10 +12,6 @@
 
 namespace {
 
-void raise(JNIEnv* env, const char* type, const std::string& message) {
-  if (const jclass found = env->FindClass(type)) env->ThrowNew(found, message.c_str());
-}
-
 // A Java exception is on its way: leave native code.
 struct Pending {};
 
@@ -23,20 +19,6 @@ template <typename Result>
 Result checked(JNIEnv* env, Result result) {
   if (env->ExceptionCheck()) throw Pending();
   return result;
-}
-
-// Runs what may throw; a C++ exception must not cross into the JVM.
-template <typename Body, typename Result>
-Result guarded(JNIEnv* env, const char* type, Result otherwise, Body body) {
-  try {
-    return body();
-  } catch (const Pending&) {
-  } catch (const std::bad_alloc&) {
-    raise(env, "java/lang/OutOfMemoryError", "out of memory in native code");
-  } catch (const std::exception& error) {
-    raise(env, type, error.what());
-  }
-  return otherwise;
 }
 
 // JNI's own strings are in a variant of UTF-8: take and give bytes.
@@ -62,6 +44,31 @@ jstring from_utf8(JNIEnv* env, const std::string& text) {
       checked(env, env->GetMethodID(type, "<init>", "([BLjava/lang/String;)V"));
   const jstring charset = checked(env, env->NewStringUTF("UTF-8"));
   return static_cast<jstring>(checked(env, env->NewObject(type, make, bytes, charset)));
+}
+
+void raise(JNIEnv* env, const char* type, const std::string& message) {
+  try {
+    const jclass found = checked(env, env->FindClass(type));
+    const jmethodID make =
+        checked(env, env->GetMethodID(found, "<init>", "(Ljava/lang/String;)V"));
+    const jobject error = checked(env, env->NewObject(found, make, from_utf8(env, message)));
+    env->Throw(static_cast<jthrowable>(error));
+  } catch (const Pending&) {
+  }
+}
+
+// Runs what may throw; a C++ exception must not cross into the JVM.
+template <typename Body, typename Result>
+Result guarded(JNIEnv* env, const char* type, Result otherwise, Body body) {
+  try {
+    return body();
+  } catch (const Pending&) {
+  } catch (const std::bad_alloc&) {
+    raise(env, "java/lang/OutOfMemoryError", "out of memory in native code");
+  } catch (const std::exception& error) {
+    raise(env, type, error.what());
+  }
+  return otherwise;
 }
 
 spoof::Scorer* scorer_of(jlong handle) { return reinterpret_cast<spoof::Scorer*>(handle); }

@@ -52,7 +52,9 @@ void start_runtime() {
 [[noreturn]] void fail(const std::string& path, const std::string& what,
                        executorch::runtime::Error code) {
   std::string reason = logged.empty() ? executorch::runtime::to_string(code) : logged;
-  std::replace(reason.begin(), reason.end(), '\n', ' ');
+  // The reason may quote a damaged file's bytes.
+  for (char& letter : reason)
+    if (letter < ' ' || letter > '~') letter = '?';
   throw Error(path + ": " + what + " (" + reason + ")");
 }
 

@@ -1,6 +1,7 @@
 """Bad input is one line and exit code 2, with and without the sanitizers."""
 
 import json
+import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,23 @@ def test_files_that_are_no_model(
     path = tmp_path / "bad.pte"
     make(path, artefacts.path("executorch_xnnpack").read_bytes())
     assert_refused(program(path, wav), str(path), said)
+
+
+@pytest.mark.parametrize("bits", range(40))
+def test_a_damaged_program_is_refused_or_scores(
+    bits: int, artefacts: Artefacts, tmp_path: Path, wav: Path, sanitized: Program
+) -> None:
+    """Bits flipped in the program itself; whatever the message quotes, it is one printable line."""
+    content = bytearray(artefacts.path("executorch_xnnpack").read_bytes())
+    draw = random.Random(bits)
+    for _ in range(draw.choice((1, 3, 8))):
+        content[draw.randrange(64, 6000)] ^= 1 << draw.randrange(8)
+    path = tmp_path / "damaged.pte"
+    path.write_bytes(content)
+    ran = sanitized("--json", path, wav)
+    if ran.code != 0:
+        assert_refused(ran, str(path))
+        assert ran.err.strip().isprintable()
 
 
 def changed(*names: str, value: object = None) -> Callable[[dict[str, Any]], str]:

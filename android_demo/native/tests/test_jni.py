@@ -41,7 +41,8 @@ def java(classes: Path, *words: object) -> str:
 
 
 def test_scores_and_contract(classes: Path, artefacts: Artefacts, tmp_path: Path) -> None:
-    model = tmp_path / "grüße.xnnpack.pte"
+    # Beyond the letters that JNI's own strings have in common with UTF-8.
+    model = tmp_path / "grüße 🎙.xnnpack.pte"
     shutil.copy(artefacts.path("executorch_xnnpack"), model)
     write_vectors(load_scorer(model), tmp_path / "vectors")
     index = json.loads((tmp_path / "vectors" / "vectors.json").read_text())
@@ -66,6 +67,5 @@ def test_bad_models_are_one_line(classes: Path, artefacts: Artefacts, tmp_path: 
     said = java(classes, model)
     assert said.startswith(f"java.io.IOException: {model}: truncated, ")
     assert len(said.splitlines()) == 1
-    assert java(classes, tmp_path / "none.pte") == (
-        f"java.io.IOException: {tmp_path / 'none.pte'}: no such file\n"
-    )
+    missing = tmp_path / "🎙.pte"
+    assert java(classes, missing) == f"java.io.IOException: {missing}: no such file\n"
