@@ -106,15 +106,15 @@ def measure_rows(chosen: list[Case], effort: Effort) -> dict[str, Any]:
 
 
 def measure_further() -> Iterator[dict[str, Any]]:
-    """Curves, lowering, training steps and artefacts, each when it is done."""
+    """Curves, training steps, artefacts and lowering, each when it is done."""
     brief = Effort(rounds=15, seconds=0.5)
     curves = scaling.CURVES
     yield {"scaling": _each("curves", curves, lambda c: scaling.measure(c, brief), _name)}
-    rows = lowering.entries()
-    yield {"lowering": _each("lowering", rows, lowering.measure, lambda row: row.entry)}
     heads = training.HEADS
     yield {"training": _each("training", heads, lambda h: training.measure(h, brief), _name)}
     yield _artefacts(_each("artefacts", list(backends()), artefacts.measure_apart, str))
+    rows = lowering.entries()
+    yield {"lowering": _each("lowering", rows, lowering.measure, lambda row: row.entry)}
 
 
 def _artefacts(apart: Sequence[list[dict[str, Any]]]) -> dict[str, Any]:

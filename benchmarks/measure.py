@@ -27,7 +27,7 @@ class Effort:
     fewest: int = 5
 
 
-FULL = Effort(rounds=60, seconds=2.5)
+FULL = Effort(rounds=60, seconds=1.5)
 QUICK = Effort(rounds=15, seconds=0.3, fewest=3)
 
 

@@ -105,8 +105,8 @@ def measure(head: Head, effort: Effort) -> dict[str, Any]:
     expected = work(_made(head), leaves, *rest).both()
     for mode, convert in _MODES.items():
         start = time.perf_counter()
-        made = work(convert(_made(head)), leaves, *rest)
         try:
+            made = work(convert(_made(head)), leaves, *rest)
             # The second and third call of a scripted module compile as well.
             found, *_ = [made.both() for _ in range(4)]
         except Exception as error:
