@@ -75,8 +75,8 @@ def _processor() -> str:
 def import_seconds(rounds: int) -> dict[str, float]:
     """What ``import scriptable`` takes beyond ``import torch``: median of fresh processes."""
     code = (
-        "import time; a = time.perf_counter(); import torch; b = time.perf_counter(); "
-        "import scriptable; c = time.perf_counter(); print(b - a, c - b)"
+        "import time; a = time.process_time(); import torch; b = time.process_time(); "
+        "import scriptable; c = time.process_time(); print(b - a, c - b)"
     )
     times = []
     for _ in range(rounds + 1):

@@ -122,7 +122,7 @@ def disagreement(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
     """Largest difference of values and gradients, relative to the reference's largest, or to 1.
 
     The value is a mean or a sum and is held to max(1, |reference|); a gradient is held to its own
-    largest element, since means have small gradients (and to a thousandth of the largest of all
+    largest element, since means have small gradients (and to a hundredth of the largest of all
     gradients, for those that are zero but for rounding). Anything that is not finite disagrees.
     """
     worst = 0.0
@@ -130,7 +130,7 @@ def disagreement(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
     for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if a.shape != b.shape:
             return float("inf")
-        scale = max(largest[number], 1.0 if number == 0 else 1e-3 * max(largest[1:]))
+        scale = max(largest[number], 1.0 if number == 0 else 1e-2 * max(largest[1:]))
         apart = (a.detach().double() - b.detach().double()).abs().max() / max(scale, 1e-30)
         worst = max(worst, float(torch.nan_to_num(apart, nan=torch.inf)))
     return worst

@@ -77,7 +77,14 @@ _CLASSES = (1_000, 10_000, 100_000, 1_000_000)
 CURVES = [
     Curve("GE2ELoss", "N", "M10 D256", 2, (16, 32, 64, 128, 256), lambda n: _ge2e(n, 10)),
     Curve("GE2ELoss", "M", "N32 D256", 1, (8, 16, 32, 64, 128), lambda m: _ge2e(32, m)),
-    Curve("PitWrapper", "S", "mse, B4 T8000", 2, (2, 4, 6, 8, 10, 12), _pit),
+    Curve(
+        "PitWrapper",
+        "S",
+        "mse, B4 T8000; from 6 on the search adds S²·2^S",
+        2,
+        (2, 4, 6, 8, 10, 12),
+        _pit,
+    ),
     Curve("AAMSoftmax", "C", "B16 D32", 1, _CLASSES, lambda c: _margin(scriptable.AAMSoftmax, c)),
     Curve(
         "ArcMarginProduct_intertopk_subcenter",
