@@ -20,8 +20,9 @@ class MaxFeatureMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, 2C, ...]`` → ``[B, C, ...]``."""
-        first, second = x.chunk(2, dim=1)
-        return torch.maximum(first, second)
+        # Not chunk: ExecuTorch's lowering fixes a dynamic batch there.
+        half = x.shape[1] // 2
+        return torch.maximum(x[:, :half], x[:, half:])
 
 
 class AttentiveStatisticsPooling(nn.Module):

@@ -365,3 +365,16 @@ def test_a_backend_whose_package_is_missing_says_what_to_install(
         command("score", path, wav),
         f"{path}: not_there_at_all is not installed: pip install 'scriptable[executorch]'",
     )
+
+
+@pytest.mark.parametrize("name", ["torch_export", "executorch_portable", "executorch_xnnpack"])
+def test_a_dynamic_batch_stays_open_in_the_file(name: str, tmp_path: Path) -> None:
+    backend, pipeline = usable(name), tiny_pipeline()
+    example = torch.randn(2, WINDOW) * 0.1
+    path = tmp_path / f"scorer{backend.suffix}"
+    backends.save(backend, Source(pipeline, {"forward": (example,)}, dynamic_batch=True), path)
+    artefact = backend.load(path)
+    for batch in (1, 2, 7):
+        waveform = torch.randn(batch, WINDOW) * 0.1
+        (scores,) = artefact.run("forward", (waveform,))
+        torch.testing.assert_close(scores, pipeline(waveform), atol=backend.tolerance, rtol=0.0)
