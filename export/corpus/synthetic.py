@@ -48,9 +48,10 @@ def synthetic_corpus(
             "synthetic corpus: expected at least one speaker and one utterance of each, got "
             f"{speakers} and {utterances_per_speaker}"
         )
-    if not 0.5 <= seconds[0] <= seconds[1] or sample_rate < 4000:
+    # The pauses at both ends are 0.8 s at the most: less than this may hold no speech at all.
+    if not 1.0 <= seconds[0] <= seconds[1] or sample_rate < 4000:
         raise InputError(
-            "synthetic corpus: expected 0.5 <= shortest <= longest duration and at least 4000 Hz, "
+            "synthetic corpus: expected 1.0 <= shortest <= longest duration and at least 4000 Hz, "
             f"got {seconds[0]} s, {seconds[1]} s and {sample_rate} Hz"
         )
     voices = [draw_voice(_generator(seed, speaker, 0)) for speaker in range(speakers)]
