@@ -10,6 +10,7 @@ NO_PEER = {
     "SphereFace2": _NO_COUNTERPART,
     "AngularPrototypical": _NO_COUNTERPART,
     "Prototypical": _NO_COUNTERPART,
+    "MultiLoss": "the sum of heads that are timed",
     "MaxFeatureMap": "one operator",
     "AttentiveStatisticsPooling": "the peer's has another architecture",
     "LightCNN": "a small encoder of our own",

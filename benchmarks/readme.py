@@ -11,6 +11,7 @@ from export.backend import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
 _SCORER = "spoof scorer"
+_NO_SLOWER = 1.05
 
 
 def fill(source: Path, target: Path) -> None:
@@ -33,15 +34,30 @@ def fill(source: Path, target: Path) -> None:
 
 
 def section(document: dict[str, Any]) -> str:
-    """The whole section in Markdown."""
-    parts = [_introduction(document), _ratios(document["records"]), _missed(document)]
+    """The whole section in Markdown: what has a target of its own, the rest folded away."""
+    records = document["records"]
+    chosen = [record for record in records if record["target"] not in (None, _NO_SLOWER)]
+    parts = [_introduction(document)]
+    if chosen:
+        parts.append(_ratios(chosen))
+    parts.append(_folded("Every loss beside its peer", _ratios(records)))
+    if missed := _missed(document):
+        parts.append(_folded("Targets that are missed, and what bounds them", missed))
     if document.get("scaling"):
-        parts.append(_scaling(document["scaling"]))
+        parts.append(_folded("Time over size, forward and backward", _scaling(document["scaling"])))
     if document.get("artefacts"):
-        parts.append(_artefacts(document["artefacts"]))
+        title = "The scorer (4 s of audio) in every format, and each head's score with XNNPACK"
+        parts.append(_folded(title, _artefacts(document["artefacts"])))
     if document.get("training"):
-        parts.append(_training(document["training"]))
-    return "\n\n".join(part for part in parts if part)
+        parts.append(
+            _folded("Training steps: eager, script or compile", _training(document["training"]))
+        )
+    return "\n\n".join(parts)
+
+
+def _folded(title: str, body: str) -> str:
+    """A part that opens on a click; the empty lines let Markdown be read inside."""
+    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
 def _introduction(document: dict[str, Any]) -> str:
@@ -108,9 +124,7 @@ def _missed(document: dict[str, Any]) -> str:
         if record.get("met") is False:
             what = f"{figure(record['ratio'])} × the time of eager"
             lines.append(_miss(record["name"], record["backend"], what))
-    if not lines:
-        return ""
-    return "Targets that are missed, and what bounds them:\n\n" + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def _miss(name: str, shape: str, what: str) -> str:
@@ -130,7 +144,7 @@ def _scaling(curves: Sequence[dict[str, Any]]) -> str:
         for c in curves
     ]
     columns = ["loss", "over", "ms", "exponent (larger half)", "expected"]
-    return "Time over size, forward and backward:\n\n" + _table(columns, rows)
+    return _table(columns, rows)
 
 
 def _artefacts(records: Sequence[dict[str, Any]]) -> str:
@@ -149,8 +163,7 @@ def _artefacts(records: Sequence[dict[str, Any]]) -> str:
         if "p50_ms" in r and (r["name"] == _SCORER or r["backend"] == "executorch_xnnpack")
     ]
     columns = ["artefact", "backend", "kB", "load ms", "p50, p95 ms", "of eager", "peak MB"]
-    title = "The scorer (4 s of audio) in every format, and the `score` of each head with XNNPACK:"
-    return title + "\n\n" + _table([*columns, "operators delegated"], rows)
+    return _table([*columns, "operators delegated"], rows)
 
 
 def _training(steps: Sequence[dict[str, Any]]) -> str:

@@ -39,11 +39,12 @@ RECORD_KEYS = {
 }
 
 
-def test_every_entry_has_a_row_or_says_why_not() -> None:
+def test_rows_and_reasons_are_of_catalogue_entries() -> None:
+    # A new loss needs neither: it touches its family file and one catalogue row.
     entries = {row.entry for row in rows()}
     measured = {row.name for row in cases()}
     assert measured <= entries
-    assert measured | NO_PEER.keys() == entries
+    assert NO_PEER.keys() <= entries
     assert not measured & NO_PEER.keys()
 
 
