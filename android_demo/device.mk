@@ -1,0 +1,76 @@
+# What runs on devices: the C++ scorer, the same on emulated ARM, the app. Included by the Makefile.
+.PHONY: test-android app-pictures apk android-inputs android-packages
+.PHONY: test-device test-native native native-sanitize native-arm64 native-packages bench-device
+
+# The C++ scorer, the same for 64-bit ARM under emulation, and their tests.
+NATIVE := android_demo/native
+CMAKE = $(BIN)/cmake -S $(NATIVE) -Wno-dev
+EXECUTORCH = $$($(BIN)/python -c 'import executorch; print(list(executorch.__path__)[0])')
+ARM64 := build/arm64-packages
+
+test-device: test-native test-android
+
+test-native: native native-sanitize native-arm64 build/demo/spoof_scorer.xnnpack.pte
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(NATIVE)/tests
+
+native-packages:
+	android_demo/packages.sh c++=g++ javac=default-jdk-headless \
+	  /usr/include/nlohmann/json.hpp=nlohmann-json3-dev /usr/include/sndfile.h=libsndfile1-dev \
+	  aarch64-linux-gnu-g++=g++-aarch64-linux-gnu qemu-aarch64-static=qemu-user-static
+
+native: setup native-packages
+	$(CMAKE) -B build/native -DCMAKE_PREFIX_PATH="$(EXECUTORCH)"
+	MAKEFLAGS= $(BIN)/cmake --build build/native --parallel $(WORKERS)
+
+native-sanitize: setup native-packages
+	$(CMAKE) -B build/native-sanitize -DSANITIZE=ON -DCMAKE_PREFIX_PATH="$(EXECUTORCH)"
+	MAKEFLAGS= $(BIN)/cmake --build build/native-sanitize --parallel $(WORKERS)
+
+native-arm64: $(ARM64)/.unpacked native-packages
+	$(CMAKE) -B build/native-arm64 -DCMAKE_PREFIX_PATH="$(CURDIR)/$(ARM64)/executorch" \
+	  -DCMAKE_TOOLCHAIN_FILE="$(CURDIR)/$(NATIVE)/toolchains/aarch64-linux-gnu.cmake" \
+	  -DSNDFILE_LIBRARY="$(CURDIR)/$(ARM64)/_soundfile_data/libsndfile_arm64.so"
+	MAKEFLAGS= $(BIN)/cmake --build build/native-arm64 --parallel $(WORKERS)
+
+$(ARM64)/.unpacked: .venv/.installed constraints.txt
+	rm -rf $(ARM64)
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	  --platform manylinux_2_28_aarch64 --only-binary=:all: -c constraints.txt \
+	  --dest $(ARM64)/wheels executorch soundfile
+	for wheel in $(ARM64)/wheels/*.whl; do $(BIN)/python -m zipfile -e $$wheel $(ARM64); done
+	touch $@
+
+# The app's Kotlin without an Android SDK: scorer, golden vectors, the screen in its states.
+HOST := android_demo/host
+MODEL ?= build/demo/spoof_scorer.xnnpack.pte
+AARS := $(CURDIR)/build/android/aars
+MAVEN = mvn --batch-mode --no-transfer-progress -f $(HOST)/pom.xml test \
+  -Droot="$(CURDIR)" -Dmodel="$(abspath $(MODEL))" -Dvectors="$(CURDIR)/build/android/vectors" \
+  -Dspoof.native="$(CURDIR)/build/native" -Daars="$(AARS)"
+
+test-android: android-inputs
+	$(MAVEN)
+
+app-pictures: android-inputs
+	$(MAVEN) -pl app -am -Dtest='ScreenTest,EndToEndTest' -Dsurefire.failIfNoSpecifiedTests=false
+	mkdir -p android_demo/pictures
+	cp $(HOST)/app/target/pictures/*.png android_demo/pictures/
+
+apk: test-android
+	android_demo/packages.sh zipalign=zipalign apksigner=apksigner dexdump=dexdump zip=zip
+	$(HOST)/apk.sh "$(AARS)" "$(MODEL)" "$(CURDIR)/build/apk"
+
+android-inputs: native android-packages $(MODEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(MODEL) --out build/android/vectors
+	$(HOST)/fetch.sh "$(AARS)"
+
+build/demo/spoof_scorer.xnnpack.pte: | setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m export demo
+
+android-packages:
+	android_demo/packages.sh javac=default-jdk-headless mvn=maven aapt=aapt unzip=unzip \
+	  /usr/share/android-framework-res/framework-res.apk=android-framework-res
+
+# Latency, memory, start and sizes of the C++ scorer, beside Python's runtime and eager.
+bench-device: native
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.device
