@@ -7,9 +7,9 @@ import pytest
 from artefact_helpers import usable
 
 from export import backend as backends
+from export.artefacts import artefact_paths
 from export.backends import executorch_arm64 as module
 from export.catalog import rows
-from export.demo_parts import artefact_paths
 from export.parity import check_row
 
 ARM64 = module.BACKEND
