@@ -220,3 +220,28 @@ def test_foreign_files_are_refused(package: Path, tmp_path: Path) -> None:
         with pytest.raises(ArtefactError, match=path.name) as caught:
             BACKEND.load(path)
         assert "\n" not in str(caught.value)
+
+
+class VectorProducts(nn.Module):
+    """Every form of a product by a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(randn(4))
+        self.weight = nn.Parameter(randn(4, 3))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x @ self.centre, self.centre @ x[0], self.centre @ self.weight, x @ self.weight
+
+
+def test_the_delegate_takes_products_by_a_vector(tmp_path: Path) -> None:
+    delegate, module, x = (
+        backends.backends()["executorch_coreml"],
+        VectorProducts().eval(),
+        randn(2, 4),
+    )
+    source = Source(module, {"forward": (x,)})
+    prepared = delegate.prepared(source.exported("forward")).module()
+    for actual, expected in zip(prepared(x), module(x), strict=True):
+        torch.testing.assert_close(actual, expected)
+    backends.save(delegate, source, tmp_path / "a.coreml.pte")

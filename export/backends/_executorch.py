@@ -11,6 +11,8 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from torch.export import ExportedProgram
+
 from export.backend import CONTRACT_METHOD, Artefact, Backend, Inputs, Source, flatten
 from export.backends._torchscript import read
 from export.errors import ArtefactError
@@ -67,12 +69,16 @@ class ExecuTorchBackend(Backend):
     def partitioners(self) -> list[Any]:
         """The partitioners that choose what is delegated."""
 
+    def prepared(self, program: ExportedProgram) -> ExportedProgram:
+        """The program as this backend's lowering can take it."""
+        return program
+
     def save(self, source: Source, path: Path) -> None:
         """Export, lower and write."""
         with quiet():
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-            programs = {method: source.exported(method) for method in source.methods}
+            programs = {m: self.prepared(source.exported(m)) for m in source.methods}
             lowered = to_edge_transform_and_lower(
                 programs,
                 partitioner=self.partitioners(),

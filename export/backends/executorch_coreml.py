@@ -4,6 +4,10 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
 from export.backend import Source
 from export.backends._coremltools import quiet_coremltools
 from export.backends._executorch import ExecuTorchBackend
@@ -29,6 +33,10 @@ class ExecuTorchCoreML(ExecuTorchBackend):
         with quiet_coremltools():
             super().save(source, path)
 
+    def prepared(self, program: ExportedProgram) -> ExportedProgram:
+        """Without products by a vector, at which coremltools fails with an IndexError."""
+        return program.run_decompositions({torch.ops.aten.matmul.default: _product})
+
     def partitioners(self) -> list[Any]:
         """Core ML's, in float32."""
         import coremltools as ct
@@ -40,6 +48,12 @@ class ExecuTorchCoreML(ExecuTorchBackend):
             minimum_deployment_target=ct.target.iOS17,
         )
         return [CoreMLPartitioner(compile_specs=specs)]
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    if x.dim() == 1 or y.dim() == 1:
+        return (x.unsqueeze(-1) * y).sum(-2) if y.dim() > 1 else (x * y).sum(-1)
+    return NotImplemented
 
 
 BACKEND = ExecuTorchCoreML()
