@@ -12,6 +12,7 @@ import torch
 
 from export import audio
 from export.audio import read_waveform
+from export.contract import Audio
 from export.errors import InputError, MissingPackageError
 
 SPEECH = Path(
@@ -87,8 +88,7 @@ def test_downsampling_removes_what_the_new_rate_cannot_hold(tmp_path):
 
 
 def test_the_score_contract_states_these_constants():
-    contract = pytest.importorskip("export.contract")
-    stated = contract.Audio(sample_rate=16000)
+    stated = Audio(sample_rate=16000)
     assert stated.mixdown == audio.MIXDOWN
     assert 1 / stated.pcm16_divisor == audio.PCM_SCALE
     assert stated.resampler == audio.RESAMPLING_METHOD
