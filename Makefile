@@ -30,7 +30,7 @@ test: peers
 # The whole battery for one entry: make check ENTRY=AMSoftmax
 check: setup
 	$(if $(ENTRY),,$(error ENTRY: say which entry, as in make check ENTRY=AMSoftmax))
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --entry '$(ENTRY)' tests/test_catalogue.py scriptable
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --entry '$(ENTRY)' tests/export/parity/test_catalogue.py scriptable
 
 # A head that already passes everything, to put a formula into: make new-loss NAME=CentreLoss
 new-loss: setup
@@ -47,7 +47,7 @@ docs: setup
 	rm -rf docs/generated
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
 
-# An sdist, and the wheel from it; tests/test_package.py installs such a wheel beside torch alone.
+# An sdist, and the wheel from it; tests/project/test_package.py installs such a wheel beside torch alone.
 package: setup
 	$(BIN)/python -m build --no-isolation --outdir build/package .
 

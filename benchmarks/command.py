@@ -17,7 +17,8 @@ from benchmarks.plot import plot_ratios
 from benchmarks.records import measure_or_report
 from benchmarks.show import show
 from benchmarks.table import console
-from export.backend import backends, replacing
+from export.backends._base import backends
+from export.files import replacing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import bootstrap
-from export import backend as backends
-from export.backend import Source
-from export.contract import Audio, Contract, Decision, Windows, versions, weights_sha256
-from export.latency import use_one_thread
-from export.training import Settings, build_pipeline
+from export.backends import _base as backends
+from export.backends._base import Source
+from export.demo.training import Settings, build_pipeline
+from export.jobs.latency import use_one_thread
+from export.runtime.contract import Audio, Contract, Decision, Windows, versions, weights_sha256
 from scriptable import ScorePipeline
 
 ROOT = Path(__file__).resolve().parents[1]

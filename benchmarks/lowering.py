@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from export.backend import Source, backends
+from export.backends._base import Source, backends
 from export.backends._executorch import quiet
 from export.catalog import Row, rows
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.backend import replacing
+from export.files import replacing
 
 
 def plot_ratios(records: Sequence[dict[str, Any]], path: Path) -> None:

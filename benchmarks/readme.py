@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.bounds import bound
 from benchmarks.table import figure
-from export.backend import replacing
+from export.files import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
 _SCORER = "spoof scorer"

@@ -9,25 +9,31 @@ from typing import Any
 import scriptable
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+_FRONT = "front ends, encoders, pipelines"
 FAMILIES = {
-    "frontend encoder pipeline": "front ends, encoder, pipelines",
-    "margin one_class classification.heads asvspoof binary_margin": "spoofing heads",
-    "speaker_margin subcenter metric prototypical": "speaker heads",
+    "frontend": _FRONT,
+    "encoders": _FRONT,
+    "pipeline": _FRONT,
+    "heads": "heads",
     "scoring": "scores",
-    "regression classification masking": "masked losses",
-    "sequence distillation": "CTC, transducer, distillation",
-    "separation": "separation",
-    "contrastive autoencoder image": "contrastive, autoencoder, image",
+    "losses": "losses over frames",
+    "losses.separation": "separation",
+    "losses.sequence": "CTC, transducer",
 }
-_OTHER = "several heads at once"
+"""By the folder of the library that an entry lies in; the longest that fits."""
 
 
 def family(entry: str) -> str:
-    """The row of the table that an entry belongs to."""
+    """The line of the table that an entry belongs to.
+
+    Raises:
+        ValueError: if the entry lies in no folder of the table.
+    """
     module = getattr(scriptable, entry).__module__.removeprefix("scriptable.")
-    found = [(key, name) for keys, name in FAMILIES.items() for key in keys.split()]
-    fitting = [(key, name) for key, name in found if f"{module}.".startswith(f"{key}.")]
-    return max(fitting)[1] if fitting else _OTHER
+    fitting = [folder for folder in FAMILIES if f"{module}.".startswith(f"{folder}.")]
+    if not fitting:
+        raise ValueError(f"{entry}: scriptable.{module} lies in no folder of docs/matrix.py")
+    return FAMILIES[max(fitting, key=len)]
 
 
 def matrix(records: list[dict[str, Any]]) -> str:
@@ -35,7 +41,7 @@ def matrix(records: list[dict[str, Any]]) -> str:
     backends = list(dict.fromkeys(r["backend"] for r in records if r["status"] != "not_run"))
     columns = {b: [r for r in records if r["backend"] == b] for b in backends}
     lines = [["cells that pass", *(f"`{b}`" for b in backends)], ["---"] * (len(backends) + 1)]
-    for name in (*FAMILIES.values(), _OTHER):
+    for name in dict.fromkeys(FAMILIES.values()):
         cells = [_passing([r for r in c if family(r["entry"]) == name]) for c in columns.values()]
         if any(cells):
             lines.append([name, *cells])

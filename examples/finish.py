@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 import corpus
-from export.ship import ship
-from export.tables import comparison_table, failures
+from export.jobs.ship import ship
+from export.report.terminal import comparison_table, failures
 from scriptable import LFCC, LightCNN, OCSoftmax, ScorePipeline
 
 BACKENDS = ("torchscript", "torch_export", "executorch_xnnpack")

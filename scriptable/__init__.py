@@ -4,9 +4,34 @@ Every loss and score here can be scripted, traced, exported and lowered; ``forwa
 take tensors by position, and shapes never depend on values. The public names, family by family:
 """
 
-from scriptable._reduction import truncate
-from scriptable.asvspoof import ASVSpoofAMSoftmaxLoss, ASVSpoofOCSoftmaxLoss
-from scriptable.autoencoder import (
+from scriptable._core.reduction import truncate
+from scriptable.config import ConfigError, build_loss, register_loss
+from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
+from scriptable.encoders.pooling import AttentiveStatisticsPooling
+from scriptable.frontend import LFCC, MFCC, LogMel
+from scriptable.heads.aam_softmax import AAMSoftmax, Softmax, aam_softmax_loss
+from scriptable.heads.am_softmax import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
+from scriptable.heads.cross_entropy import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
+from scriptable.heads.espnet_spoofing import ASVSpoofAMSoftmaxLoss, ASVSpoofOCSoftmaxLoss
+from scriptable.heads.ge2e import GE2ELoss, ge2e_loss
+from scriptable.heads.given_cosines import AdditiveAngularMargin, AngularMargin, LogSoftmaxWrapper
+from scriptable.heads.multi import MultiLoss
+from scriptable.heads.oc_softmax import OCSoftmax, oc_softmax_loss
+from scriptable.heads.p2sgrad import P2SGrad, p2sgrad_loss
+from scriptable.heads.prototypical import (
+    AngularPrototypical,
+    Prototypical,
+    angular_prototypical_loss,
+    prototypical_loss,
+)
+from scriptable.heads.schedule import MarginScheduler
+from scriptable.heads.sharded import ShardedArcMarginProduct, gathered_ge2e_loss
+from scriptable.heads.sphereface2 import SphereFace2, sphereface2_loss
+from scriptable.heads.subcenter import (
+    ArcMarginProduct_intertopk_subcenter,
+    subcenter_intertopk_loss,
+)
+from scriptable.losses.autoencoder import (
     AutoencoderLoss,
     AutoencoderLossDetails,
     AutoencoderOutput,
@@ -14,37 +39,52 @@ from scriptable.autoencoder import (
     VariationalAutoencoderLossDetails,
     VariationalAutoencoderOutput,
 )
-from scriptable.binary_margin import P2SGrad, SphereFace2, p2sgrad_loss, sphereface2_loss
-from scriptable.classification import (
-    ASVSpoofBinaryLoss,
-    BCELoss,
+from scriptable.losses.bernoulli import BCELoss, bce_loss
+from scriptable.losses.categorical import (
     ClassificationError,
-    CrossEntropy,
-    KLDivLoss,
     NLLLoss,
-    asvspoof_binary_loss,
-    bce_loss,
     classification_error,
-    kldiv_loss,
     nll_loss,
 )
-from scriptable.config import ConfigError, build_loss, register_loss
-from scriptable.contrastive import ContrastiveLoss
-from scriptable.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
-from scriptable.encoder import AttentiveStatisticsPooling, LightCNN, MaxFeatureMap
-from scriptable.frontend import LFCC, MFCC, LogMel
-from scriptable.image import Laplacian, LaplacianVarianceLoss
-from scriptable.margin import (
-    AdditiveAngularMargin,
-    AMSoftmax,
-    AngularMargin,
-    ASoftmax,
-    LogSoftmaxWrapper,
-    a_softmax_loss,
-    am_softmax_loss,
+from scriptable.losses.contrastive import ContrastiveLoss
+from scriptable.losses.distillation import CrossEntropyKD, NLLLossKD, ce_kd, nll_loss_kd
+from scriptable.losses.divergence import KLDivLoss, kldiv_loss
+from scriptable.losses.image import Laplacian, LaplacianVarianceLoss
+from scriptable.losses.masking import (
+    MaskedLoss,
+    compute_length_mask,
+    compute_masked_loss,
+    reduce_loss,
 )
-from scriptable.masking import MaskedLoss, compute_length_mask, compute_masked_loss, reduce_loss
-from scriptable.metric import GE2ELoss, ge2e_loss
+from scriptable.losses.regression import (
+    DistanceDiffLoss,
+    L1Loss,
+    MSELoss,
+    distance_diff_loss,
+    l1_loss,
+    mse_loss,
+)
+from scriptable.losses.separation import (
+    PITSISNRLoss,
+    PITSNRLoss,
+    PitWrapper,
+    SISNRLoss,
+    SNRLoss,
+    cal_si_snr,
+    cal_snr,
+    get_mask,
+    get_si_snr_with_pitwrapper,
+    get_snr_with_pitwrapper,
+    reorder_tensor,
+)
+from scriptable.losses.sequence import (
+    CTCLoss,
+    CTCLossKD,
+    TransducerLoss,
+    ctc_loss,
+    ctc_loss_kd,
+    transducer_loss,
+)
 from scriptable.metrics import (
     ASVErrorRates,
     DetectionCost,
@@ -69,24 +109,7 @@ from scriptable.metrics import (
     roc_convex_hull,
     threshold_at,
 )
-from scriptable.multi_loss import MultiLoss
-from scriptable.one_class import OCSoftmax, oc_softmax_loss
 from scriptable.pipeline import EmbeddingPipeline, SASVPipeline, ScorePipeline
-from scriptable.prototypical import (
-    AngularPrototypical,
-    Prototypical,
-    angular_prototypical_loss,
-    prototypical_loss,
-)
-from scriptable.regression import (
-    DistanceDiffLoss,
-    L1Loss,
-    MSELoss,
-    distance_diff_loss,
-    l1_loss,
-    mse_loss,
-)
-from scriptable.schedule import MarginScheduler
 from scriptable.scoring import (
     PLDA,
     AffineCalibration,
@@ -111,30 +134,6 @@ from scriptable.scoring import (
     score_norm,
     speaker_centroid,
 )
-from scriptable.separation import (
-    PITSISNRLoss,
-    PITSNRLoss,
-    PitWrapper,
-    SISNRLoss,
-    SNRLoss,
-    cal_si_snr,
-    cal_snr,
-    get_mask,
-    get_si_snr_with_pitwrapper,
-    get_snr_with_pitwrapper,
-    reorder_tensor,
-)
-from scriptable.sequence import (
-    CTCLoss,
-    CTCLossKD,
-    TransducerLoss,
-    ctc_loss,
-    ctc_loss_kd,
-    transducer_loss,
-)
-from scriptable.sharded import ShardedArcMarginProduct, gathered_ge2e_loss
-from scriptable.speaker_margin import AAMSoftmax, Softmax, aam_softmax_loss
-from scriptable.subcenter import ArcMarginProduct_intertopk_subcenter, subcenter_intertopk_loss
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"

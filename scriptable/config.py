@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import torch
 from torch import Tensor, nn
 
-from scriptable.multi_loss import MultiLoss
+from scriptable.heads.multi import MultiLoss
 
 Keys = tuple[Union[str, int], ...]
 """Where a value stands in nested mappings and lists."""
@@ -21,8 +21,8 @@ _Head = TypeVar("_Head", bound=type[nn.Module])
 _REGISTERED: dict[str, type[nn.Module]] = {}
 # What DeepFense's code calls an argument that its documentation calls otherwise.
 _DEEPFENSE = {"OCSoftmax": {"w_posi": "m_real", "w_nega": "m_fake"}}
-# Modules of the library that a configuration of a loss does not mean.
-_NO_LOSSES = ("frontend", "encoder", "pipeline", "scoring")
+# The folders of the library that a configuration of a loss may name a class from.
+_LOSSES = ("heads", "losses")
 
 
 class ConfigError(ValueError):
@@ -352,7 +352,7 @@ def _is_loss(thing: Any) -> bool:
     """Whether a public thing is a loss that a configuration can name."""
     if not (isinstance(thing, type) and issubclass(thing, nn.Module)):
         return False
-    return thing.__module__.split(".")[1] not in _NO_LOSSES
+    return thing.__module__.split(".")[1] in _LOSSES
 
 
 def _place(head: type) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Final, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._checks import check_features
+from scriptable._core.checks import check_features
 from scriptable.scoring import CosineScore, SASVScore
 
 

@@ -7,7 +7,7 @@ carries the two parameters, so that other implementations can do the same.
 import torch
 from torch import Tensor
 
-from scriptable._checks import check_rank
+from scriptable._core.checks import check_rank
 
 
 def window_starts(length: int, num_samples: int, hop: int) -> list[int]:

@@ -12,10 +12,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from export import backend as backends
-from export.backend import Backend, Source
-from export.contract import Audio, Contract, Decision, Windows, weights_sha256
-from export.scorer import Scorer, load_scorer
+from export.backends import _base as backends
+from export.backends._base import Backend, Source
+from export.runtime.contract import Audio, Contract, Decision, Windows, weights_sha256
+from export.runtime.scorer import Scorer, load_scorer
 from scriptable import LFCC, LightCNN, OCSoftmax, ScorePipeline
 
 RATE = 16000

@@ -13,9 +13,9 @@ from string import Template
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MADE = {
-    "loss.py.txt": "scriptable/{file}.py",
+    "loss.py.txt": "scriptable/heads/{file}.py",
     "row.py.txt": "export/catalog/{file}.py",
-    "test.py.txt": "tests/test_{file}.py",
+    "test.py.txt": "tests/heads/test_{file}.py",
 }
 
 
@@ -66,7 +66,7 @@ def names_of(module: str) -> dict[str, str]:
 
 def with_names(text: str, names: dict[str, str]) -> str:
     """The public module with an import and two more names in ``__all__``."""
-    line = f"from scriptable.{names['file']} import {names['module']}, {names['function']}\n"
+    line = f"from scriptable.heads.{names['file']} import {names['module']}, {names['function']}\n"
     entries = f'__all__ = [\n    "{names["module"]}",\n    "{names["function"]}",\n'
     text = text.replace("\n__version__", f"\n{line}\n__version__", 1)
     return text.replace("__all__ = [\n", entries, 1)

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from export.backend import CONTRACT_METHOD, Artefact, Backend, Inputs, Source, flatten
+from export.backends._base import CONTRACT_METHOD, Artefact, Backend, Inputs, Source, flatten
 from export.backends._torchscript import read
 from export.errors import ArtefactError
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from export.backend import CONTRACT_FILE, Artefact, Inputs, flatten
+from export.backends._base import CONTRACT_FILE, Artefact, Inputs, flatten
 from export.errors import ArtefactError
 
 T = TypeVar("T")

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind, TensorArgument
 
-from export.backend import Artefact, Backend, Inputs, Source
+from export.backends._base import Artefact, Backend, Inputs, Source
 from export.backends._coreml_ops import table
 from export.backends._coreml_scan import unroll_scans
 from export.backends._coremltools import quiet_coremltools
+from export.backends._mil import Function, read_functions
 from export.errors import ArtefactError
-from export.mil import Function, read_functions
 
 CONTRACT_KEY = "contract"
 RESULTS_KEY = "results"

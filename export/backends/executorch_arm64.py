@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from export.backend import CONTRACT_METHOD, Artefact, Inputs
+from export.backends._base import CONTRACT_METHOD, Artefact, Inputs
 from export.backends.executorch_xnnpack import ExecuTorchXNNPACK
 from export.errors import ArtefactError
 

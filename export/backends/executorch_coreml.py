@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from export.backend import Source
+from export.backends._base import Source
 from export.backends._coremltools import quiet_coremltools
 from export.backends._executorch import ExecuTorchBackend
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from export.backend import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
 from export.backends._torchscript import TorchScriptArtefact, quiet, read
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.export.pt2_archive._package import load_pt2, package_pt2
 
-from export.backend import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
 from export.backends._torchscript import read
 
 # The name under which torch.export.load looks for the only program of an archive.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from export.backend import CONTRACT_FILE, Artefact, Backend, Source
+from export.backends._base import CONTRACT_FILE, Artefact, Backend, Source
 from export.backends._torchscript import TorchScriptArtefact, quiet
 
 

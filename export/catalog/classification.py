@@ -6,10 +6,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 import scriptable
-from export.backend import Inputs
+from export.backends._base import Inputs
 from export.catalog import draw
 from export.catalog.row import Draw, Padding, Row
-from scriptable._reduction import REDUCTIONS
+from scriptable._core.reduction import REDUCTIONS
 
 _BATCH, _FRAMES, _CLASSES = 3, 7, 5
 

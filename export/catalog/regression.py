@@ -5,10 +5,10 @@ from functools import partial
 from torch import Generator
 
 import scriptable
-from export.backend import Inputs
+from export.backends._base import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
-from scriptable._reduction import REDUCTIONS
+from scriptable._core.reduction import REDUCTIONS
 
 _BATCH, _FRAMES, _FEATURES = 3, 7, 4
 

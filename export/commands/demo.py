@@ -53,10 +53,10 @@ def demo(
 
     Example: python -m export demo --speech my_recordings --out build/mine
     """
-    from export import demo as job
-    from export.tables import comparison_table, failures, summary
-    from export.threshold import ThresholdChoice
-    from export.training import Settings
+    from export.demo import spoofing as job
+    from export.demo.training import Settings
+    from export.jobs.threshold import ThresholdChoice
+    from export.report.terminal import comparison_table, failures, summary
 
     default = Path("build/demo" if task == "spoofing" else f"build/demo-{task}")
     options = job.Options(

@@ -9,7 +9,7 @@ def list_all() -> None:
 
     Example: python -m export list
     """
-    from export.tables import backend_table, catalogue_table
+    from export.report.terminal import backend_table, catalogue_table
 
     out.print(catalogue_table())
     out.print(backend_table())

@@ -52,8 +52,8 @@ def metrics(
 
     Example: python -m export metrics build/demo/scores.csv --part held_out --plot det.png
     """
-    from export.measures import Costs, measure, scored_trials
-    from export.score_files import join, read_keys, read_scores, read_tandem_scores
+    from export.metrics.measures import Costs, measure, scored_trials
+    from export.metrics.score_files import join, read_keys, read_scores, read_tandem_scores
 
     lines = read_scores(scores)
     parts = sorted({line.part for line in lines})
@@ -106,8 +106,8 @@ def _table(found: dict[str, Any]) -> Table:
 
 def _draw(trials: Any, path: Path) -> None:
     """The DET curve as a PNG file."""
-    from export import plots
-    from export.backend import replacing
+    from export.files import replacing
+    from export.report import plots
 
     names = plots.Names("target", "nontarget") if trials.speaker else plots.SPOOFING
     figure = plots.det_figure(trials.scores, trials.labels, None, names)

@@ -44,10 +44,10 @@ def model(
 
     Example: python -m export model scorer.yaml --checkpoint weights.safetensors --out build/mine
     """
-    from export import model as job
-    from export.backend import select
+    from export.backends._base import select
+    from export.jobs import model as job
     from export.modules import load_module
-    from export.tables import comparison_table, failures, summary
+    from export.report.terminal import comparison_table, failures, summary
 
     if module is not None:
         load_module(module)

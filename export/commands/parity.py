@@ -71,17 +71,17 @@ def matrix(
     html_file: Optional[Path],
 ) -> None:
     """All rows, of the catalogue or of a module, on all backends."""
-    from export import parity as suite
-    from export.audio import read_waveform
-    from export.backend import select
+    from export.backends._base import select
     from export.catalog import find
-    from export.contract import versions
-    from export.custom import custom_rows
-    from export.parity_jobs import default_jobs
-    from export.parity_json import write_json
-    from export.report import Report, write_html
+    from export.parity import run as suite
+    from export.parity.document import write_json
+    from export.parity.own_heads import custom_rows
+    from export.parity.workers import default_jobs
+    from export.report.page import Report, write_html
+    from export.report.terminal import failures, parity_table
+    from export.runtime.audio import read_waveform
+    from export.runtime.contract import versions
     from export.speech import HINT, speech_files
-    from export.tables import failures, parity_table
 
     if html_file is not None:
         require("jinja2")
@@ -105,9 +105,9 @@ def matrix(
 
 def climb(artifacts: list[Path], protocol: Path, audio: Path, json_file: Optional[Path]) -> None:
     """Saved scorers on a trial list."""
-    from export.ladder import climb as compare_files
-    from export.parity_json import write_json
-    from export.tables import at_threshold, ladder_table
+    from export.parity.decisions import climb as compare_files
+    from export.parity.document import write_json
+    from export.report.terminal import at_threshold, ladder_table
 
     with progress_bar() as progress:
         rungs = compare_files(artifacts, protocol, audio, progress)

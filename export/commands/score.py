@@ -21,7 +21,7 @@ def score(
 
     Example: python -m export score build/demo/spoof_scorer.xnnpack.pte a.wav b.wav --json
     """
-    from export.scorer import load_scorer
+    from export.runtime.scorer import load_scorer
 
     scorer = load_scorer(artifact)
     results = []

@@ -20,8 +20,8 @@ def vectors(
 
     Example: python -m export vectors build/demo/spoof_scorer.xnnpack.pte --out build/vectors
     """
-    from export.scorer import load_scorer
-    from export.vectors import write_vectors
+    from export.jobs.vectors import write_vectors
+    from export.runtime.scorer import load_scorer
 
     scorer = load_scorer(artifact)
     count = write_vectors(scorer, folder)

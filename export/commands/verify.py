@@ -27,7 +27,7 @@ def verify(
     Example: python -m export verify build/demo-verification/speaker_verifier.ptl
     --enrol a.wav b.wav --test c.wav
     """
-    from export.verifier import load_verifier
+    from export.runtime.verifier import load_verifier
 
     verifier = load_verifier(artifact)
     heard = []

@@ -4,12 +4,13 @@ A protocol with its audio, a folder of speech whose spoofed half is vocoded from
 corpus that needs no data at all. All three give a :class:`Corpus`.
 """
 
-from export.corpus._types import BONA_FIDE, SPOOF, Corpus, Progress, Utterance
+from export.corpus._types import BONA_FIDE, SPOOF, Corpus, Utterance
 from export.corpus.protocol import Trial, from_protocol, read_protocol
 from export.corpus.speech_folder import from_speech_folder
 from export.corpus.split import Split, split_by_speaker
 from export.corpus.synthetic import synthetic_corpus
 from export.corpus.vocoder import VOCODERS, Vocoder, copy_synthesis
+from export.progress import Progress
 
 __all__ = [
     "BONA_FIDE",

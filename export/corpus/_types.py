@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +11,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from export.audio import AUDIO_SUFFIXES, PCM_SCALE
 from export.errors import InputError
+from export.progress import Progress
+from export.runtime.audio import AUDIO_SUFFIXES, PCM_SCALE
 
 BONA_FIDE = 1
 SPOOF = 0
 NO_ATTACK = "-"
 
 _Item = TypeVar("_Item")
-
-Progress = Callable[[str, int, int], None]
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Report nothing: the progress of a caller who does not want any."""
 
 
 def tracked(items: Sequence[_Item], what: str, progress: Progress) -> Iterator[_Item]:

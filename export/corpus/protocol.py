@@ -5,20 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.audio import AUDIO_SUFFIXES, read_waveform
 from export.corpus._types import (
     BONA_FIDE,
     SPOOF,
     Corpus,
-    Progress,
     Utterance,
     audio_files,
-    silent,
     spread,
     summed_up,
     tracked,
 )
 from export.errors import InputError
+from export.progress import Progress, silent
+from export.runtime.audio import AUDIO_SUFFIXES, read_waveform
 
 _LABELS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
 _LAYOUT = "SPEAKER FILE - ATTACK KEY, KEY being bonafide or spoof"

@@ -5,19 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.audio import read_waveform
-from export.corpus._types import (
-    Corpus,
-    Progress,
-    Utterance,
-    audio_files,
-    silent,
-    spread,
-    summed_up,
-    tracked,
-)
+from export.corpus._types import Corpus, Utterance, audio_files, spread, summed_up, tracked
 from export.corpus.vocoder import VOCODERS, as_pair, copy_synthesis
 from export.errors import InputError
+from export.progress import Progress, silent
+from export.runtime.audio import read_waveform
 
 MIN_SECONDS = 0.3
 

@@ -17,8 +17,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from export.audio import load_torchaudio
 from export.corpus._types import BONA_FIDE, NO_ATTACK, SPOOF, Utterance, as_pcm16, one_thread
+from export.runtime.audio import load_torchaudio
 
 _REFERENCE_RATE = 16000
 _PEAK = 0.99

@@ -6,7 +6,7 @@ from typing import Final, Optional
 import torch
 from torch import Tensor, nn
 
-from scriptable._checks import check_rank
+from scriptable._core.checks import check_rank
 from scriptable.frontend._layers import Deltas, Projection, Spectrogram
 
 

@@ -7,7 +7,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from scriptable._checks import check_choice, check_positive
+from scriptable._core.checks import check_choice, check_positive
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._layers import Decibel, Log, Spectrogram, check_at_most, check_member
 

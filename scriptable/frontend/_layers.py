@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._checks import check_choice, check_positive, check_shape
+from scriptable._core.checks import check_choice, check_positive, check_shape
 
 
 def check_member(name: str, value: object, choices: Sequence[object]) -> None:

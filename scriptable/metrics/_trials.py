@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable._numeric import at_least_float32
+from scriptable._core.numeric import at_least_float32
 
 _TWO = ("non-target (label 0)", "target (label 1)")
 _THREE = (*_TWO, "spoof (label 2)")

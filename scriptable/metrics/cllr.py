@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from scriptable._numeric import softplus
+from scriptable._core.numeric import softplus
 from scriptable.metrics._trials import check_trials, count_trials
 from scriptable.metrics.curve import hull_of
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from scriptable._numeric import softplus
+from scriptable._core.numeric import softplus
 
 
 def check_prior(prior: float, name: str = "prior") -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from scriptable._numeric import at_least_float32, unit
+from scriptable._core.numeric import at_least_float32, unit
 
 
 def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._numeric import at_least_float32
+from scriptable._core.numeric import at_least_float32
 from scriptable.metrics import check_trials
 from scriptable.scoring._logistic import check_prior, logistic_regression
 from scriptable.scoring.calibration import AffineCalibration

@@ -5,8 +5,8 @@ from typing import Final, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._checks import check_choice, check_rank
-from scriptable._numeric import at_least_float32, unit
+from scriptable._core.checks import check_choice, check_rank
+from scriptable._core.numeric import at_least_float32, unit
 from scriptable.scoring.cosine import check_embeddings, check_pair, cosine_score, speaker_centroid
 
 

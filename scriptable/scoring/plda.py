@@ -5,7 +5,7 @@ from typing import Final, Optional
 import torch
 from torch import Tensor, nn
 
-from scriptable._numeric import at_least_float32, unit
+from scriptable._core.numeric import at_least_float32, unit
 from scriptable.scoring.cosine import check_pair
 
 

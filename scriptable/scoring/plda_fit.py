@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable._numeric import unit
+from scriptable._core.numeric import unit
 from scriptable.scoring.cosine import check_embeddings
 from scriptable.scoring.plda import PLDA, diagonalise
 

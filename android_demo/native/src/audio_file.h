@@ -1,4 +1,4 @@
-// Reading a recording as export/audio.py does: mono float32 at one rate, and what was changed.
+// Reading a recording as export/runtime/audio.py does: mono float32 at one rate, and what was changed.
 #pragma once
 
 #include <string>

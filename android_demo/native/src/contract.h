@@ -1,4 +1,4 @@
-// The score contract of a .pte: what its score means. export/contract.py is its definition.
+// The score contract of a .pte: what its score means. export/runtime/contract.py is its definition.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr int kLowpassFilterWidth = 6;
 constexpr double kRolloff = 0.99;
-// As in export/audio.py: a filter of more taps, or a file stretched more than this, is none of
+// As in export/runtime/audio.py: a filter of more taps, or a file stretched more than this, is none of
 // speech.
 constexpr std::int64_t kMaxKernel = 20'000'000;
 constexpr std::int64_t kMaxStretch = 16;

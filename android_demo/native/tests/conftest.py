@@ -19,12 +19,12 @@ from artefact_helpers import (  # noqa: E402
 )
 from native_helpers import DEMO, Program, built, run  # noqa: E402
 
-from export.audio import read_waveform  # noqa: E402
 from export.backends.executorch_arm64 import BACKEND as ARM64  # noqa: E402
-from export.contract import Windows  # noqa: E402
-from export.scorer import load_scorer  # noqa: E402
+from export.jobs.vectors import write_vectors  # noqa: E402
+from export.runtime.audio import read_waveform  # noqa: E402
+from export.runtime.contract import Windows  # noqa: E402
+from export.runtime.scorer import load_scorer  # noqa: E402
 from export.speech import HINT, speech_files  # noqa: E402
-from export.vectors import write_vectors  # noqa: E402
 from scriptable import (  # noqa: E402
     LFCC,
     LightCNN,

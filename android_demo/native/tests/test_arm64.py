@@ -9,11 +9,11 @@ import torch
 from artefact_helpers import Artefacts, assert_refused
 from native_helpers import Program
 
-from export import backend as backends
+from export.backends import _base as backends
 from export.backends.executorch_arm64 import BACKEND as ARM64
 from export.catalog import Row, rows
 from export.errors import ArtefactError
-from export.parity import check_row
+from export.parity.check import check_row
 
 SHIPPED = [row for row in rows() if row.on_device]
 
@@ -55,8 +55,8 @@ def test_contract_weights_and_errors(artefacts: Artefacts, tmp_path: Path) -> No
 
 
 def test_golden_vectors(artefacts: Artefacts, emulated: Program, tmp_path: Path) -> None:
-    from export.scorer import load_scorer
-    from export.vectors import write_vectors
+    from export.jobs.vectors import write_vectors
+    from export.runtime.scorer import load_scorer
 
     model = artefacts.path("executorch_xnnpack")
     write_vectors(load_scorer(model), tmp_path / "vectors")

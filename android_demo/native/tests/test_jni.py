@@ -11,8 +11,8 @@ import pytest
 from artefact_helpers import WINDOW, Artefacts
 from native_helpers import built
 
-from export.scorer import load_scorer
-from export.vectors import write_vectors
+from export.jobs.vectors import write_vectors
+from export.runtime.scorer import load_scorer
 
 SOURCE = Path(__file__).with_name("NativeEngine.java")
 

@@ -11,8 +11,8 @@ import torch
 from artefact_helpers import Artefacts, voice
 from native_helpers import Program, built
 
-from export.audio import read_waveform
 from export.errors import InputError
+from export.runtime.audio import read_waveform
 
 MUTANTS = 1000
 EXTREMES = (0, 1, 2, 3, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFEFFF, 0xFFFFFFFF)

@@ -1,0 +1,76 @@
+"""What the demos of all tasks share: options and corpus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from export.corpus import (
+    Corpus,
+    Progress,
+    Utterance,
+    from_protocol,
+    from_speech_folder,
+    synthetic_corpus,
+)
+from export.demo.training import HEADS, Settings
+from export.errors import InputError
+from export.extras import require
+from export.jobs.threshold import ThresholdChoice
+from export.runtime.audio import read_waveform
+from export.speech import speech_files
+
+HELD_OUT = 0.3
+TASKS = ("spoofing", "verification", "sasv")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    out: Path
+    settings: Settings
+    protocol: Path | None = None
+    audio: Path | None = None
+    speech: Path | None = None
+    limit: int = 400
+    dynamic_batch: bool = False
+    task: str = "spoofing"
+    threshold: ThresholdChoice = field(default_factory=ThresholdChoice)
+
+
+def check(options: Options) -> None:
+    """Refuse what cannot be done before anything is read."""
+    if options.task not in TASKS:
+        raise InputError(f"task: expected one of {', '.join(TASKS)}, got {options.task}")
+    for package in ("jinja2", "matplotlib"):
+        require(package)
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out}: is no folder; give another --out")
+
+
+def read_corpus(options: Options, progress: Progress) -> Corpus:
+    """The corpus that the options name."""
+    rate = options.settings.sample_rate
+    if options.settings.head not in HEADS:
+        raise InputError(f"head: expected one of {', '.join(HEADS)}, got {options.settings.head}")
+    if (options.protocol is None) != (options.audio is None):
+        raise InputError("protocol: give --protocol and --audio together")
+    if options.protocol is not None and options.speech is not None:
+        raise InputError("speech: give either --speech or --protocol with --audio, not both")
+    if options.protocol is not None and options.audio is not None:
+        return from_protocol(
+            options.protocol, options.audio, rate, limit=options.limit, progress=progress
+        )
+    if options.speech is not None:
+        return from_speech_folder(options.speech, rate, limit=options.limit, progress=progress)
+    return synthetic_corpus(options.settings.seed, sample_rate=rate, progress=progress)
+
+
+def audio_for_parity(options: Options, held_out: Sequence[Utterance]) -> Tensor:
+    """Real speech where it is at hand, else a held-out recording."""
+    files = speech_files()
+    if files:
+        return read_waveform(files[0], options.settings.sample_rate).waveform
+    return held_out[0].waveform

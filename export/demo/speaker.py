@@ -1,0 +1,265 @@
+"""The demo's other two tasks: a speaker verifier, and one that no spoof shall pass.
+
+The embedding is trained on a handful of speakers: it proves the path from training to a decision
+on the device, and its error rates say nothing about speaker verification.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from export.catalog import Row, draw
+from export.corpus import BONA_FIDE, Progress, Utterance, split_by_speaker
+from export.demo.options import HELD_OUT, Options, audio_for_parity, read_corpus
+from export.demo.speaker_trials import (
+    SpeakerTrial,
+    chosen,
+    climb,
+    labels_of_trials,
+    lines_of,
+    make_trials,
+    raw_scores,
+    run_trials,
+)
+from export.demo.training import Settings, train, train_embedder
+from export.errors import InputError
+from export.jobs.steps import artefact_paths, export_all, latencies, score, summaries
+from export.jobs.threshold import ThresholdChoice, calibrate
+from export.metrics.score_files import write_scores
+from export.parity.document import write_json
+from export.report.page import Report, Trials, write_html
+from export.report.result import Result
+from export.runtime import contract as contracts
+from export.runtime.contract import (
+    Audio,
+    Decision,
+    EmbeddingWindows,
+    Fusion,
+    SASVContract,
+    Scoring,
+    SpeakerContract,
+    SpeakerDecision,
+    VerificationContract,
+)
+from export.runtime.eager import EagerArtefact
+from export.runtime.verifier import VerifiedFile, Verifier
+from scriptable import (
+    EmbeddingPipeline,
+    SASVPipeline,
+    SASVScore,
+    ScoreNorm,
+    ScorePipeline,
+    cut_windows,
+    equal_error_rate,
+)
+
+PROOF_ONLY = (
+    "the embedding was trained on {speakers} speakers by this demo: it proves the path from "
+    "training to a decision, and no error rate here says anything about speaker verification"
+)
+_STEMS = {"verification": "speaker_verifier", "sasv": "sasv_verifier"}
+_TITLES = {
+    "verification": "Speaker verifier: parity with the trained model",
+    "sasv": "Speaker verifier that knows spoofs: parity with the trained model",
+}
+_COHORT, _TOP = 60, 20
+_SPOOF_PRIOR = 0.5
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Train, export, prove and report."""
+    corpus = read_corpus(options, progress)
+    split = split_by_speaker(corpus.utterances, HELD_OUT, options.settings.seed)
+    live = [utterance for utterance in split.train if utterance.label == BONA_FIDE]
+    held_out = chosen(split.held_out, options.task)
+    trials = make_trials(held_out)
+    caution = PROOF_ONLY.format(speakers=len({utterance.speaker for utterance in live}))
+    speaker = train_speaker(options.settings, live, progress)
+    if options.task == "verification":
+        module: nn.Module = speaker
+        contract, scored = verification(speaker, options, held_out, trials, caution)
+    else:
+        countermeasure = train(options.settings, split.train, progress)
+        module, contract, scored = sasv(speaker, countermeasure, options, held_out, trials, caution)
+    stem = _STEMS[options.task]
+    speech = audio_for_parity(options, split.held_out)
+    made, records = export_all(
+        options.out, _row(options, module, stem), module, contract, speech, progress
+    )
+    paths = artefact_paths(options.out, stem)
+    rungs = climb(paths, contract, held_out, trials, scored, progress)
+    files = {name: options.out / name for name in ("parity.json", "scores.csv", "report.html")}
+    write_json(records, files["parity.json"], rungs)
+    write_scores(lines_of(held_out, trials, scored), files["scores.csv"], "csv")
+    times = latencies(paths, module, made[0].inputs)
+    scores, labels = raw_scores(scored), labels_of_trials(trials)
+    result = Result(
+        records=records,
+        rungs=rungs,
+        artefacts=summaries(paths, times),
+        eager_ms=times["eager"],
+        equal_error_rate=equal_error_rate(scores, labels).rate,
+        held_out=len(trials),
+        files=[*paths.values(), *files.values()],
+        notes=(caution, *corpus.notes, *split.notes),
+        unit="trials",
+    )
+    report = Report(
+        title=_TITLES[options.task],
+        records=records,
+        versions=contracts.versions(),
+        artefacts=result.artefacts,
+        eager_ms=result.eager_ms,
+        contract=contract,
+        trials=Trials(scores, contract.decision.scale * scores + contract.decision.offset, labels),
+        notes=result.notes,
+        ladder=rungs,
+    )
+    write_html(report, files["report.html"])
+    return result
+
+
+def train_speaker(
+    settings: Settings, utterances: Sequence[Utterance], progress: Progress
+) -> EmbeddingPipeline:
+    """An embedder with its scorer: AS-norm against utterances that it was trained on."""
+    if len({utterance.speaker for utterance in utterances}) < 2:
+        raise InputError("training part: expected at least 2 speakers; give recordings of more")
+    trained = train_embedder(settings, utterances, progress)
+    chosen = utterances[:: max(1, -(-len(utterances) // _COHORT))]
+    with torch.no_grad():
+        cohort = torch.cat([trained(_first(settings, u.waveform)) for u in chosen])
+    scorer = ScoreNorm(cohort, "as", min(_TOP, len(cohort)))
+    return EmbeddingPipeline(trained.frontend, trained.encoder, settings.num_samples, scorer).eval()
+
+
+def verification(
+    speaker: EmbeddingPipeline,
+    options: Options,
+    held_out: Sequence[Utterance],
+    trials: Sequence[SpeakerTrial],
+    caution: str = "",
+) -> tuple[SpeakerContract, list[VerifiedFile]]:
+    """The contract of a verifier, and the eager module's results under it."""
+    draft = VerificationContract(
+        model=_name(speaker),
+        audio=Audio(sample_rate=options.settings.sample_rate),
+        windows=_windows(options.settings),
+        scoring=_scoring(speaker, options.settings),
+        decision=_identity(),
+        caution=caution,
+        versions=contracts.versions(),
+        weights_sha256=contracts.weights_sha256(speaker.state_dict()),
+    )
+    return _decided(speaker, draft, options.threshold, held_out, trials)
+
+
+def sasv(
+    speaker: EmbeddingPipeline,
+    countermeasure: ScorePipeline,
+    options: Options,
+    held_out: Sequence[Utterance],
+    trials: Sequence[SpeakerTrial],
+    caution: str = "",
+) -> tuple[SASVPipeline, SpeakerContract, list[VerifiedFile]]:
+    """Both models as one, its contract, and the eager module's results under it."""
+    prior = options.threshold.prior
+    genuine = [trial for trial in trials if trial.key != "spoof"]
+    _, alone = verification(speaker, options, held_out, genuine)
+    asv = calibrate(raw_scores(alone), labels_of_trials(genuine), prior, "the same speaker")
+    labels = torch.tensor([utterance.label for utterance in held_out])
+    spoofing = score(countermeasure, options.settings.hop, held_out)
+    cm = calibrate(spoofing, labels, prior, "bona fide")
+    threshold, words = options.threshold.choose(
+        cm.scale * spoofing + cm.offset, labels, "held-out recordings"
+    )
+    module = SASVPipeline(speaker, countermeasure, SASVScore(*asv, *cm, _SPOOF_PRIOR)).eval()
+    draft = SASVContract(
+        model=f"{_name(speaker)}; {_name(countermeasure)} + {type(countermeasure.head).__name__}",
+        audio=Audio(sample_rate=options.settings.sample_rate),
+        windows=_windows(options.settings),
+        scoring=_scoring(speaker, options.settings),
+        decision=_identity(),
+        caution=caution,
+        countermeasure=Decision(
+            scale=cm.scale,
+            offset=cm.offset,
+            prior=prior,
+            threshold=threshold,
+            operating_point=words,
+        ),
+        fusion=Fusion(spoof_prior=_SPOOF_PRIOR),
+        versions=contracts.versions(),
+        weights_sha256=contracts.weights_sha256(module.state_dict()),
+    )
+    contract, scored = _decided(module, draft, options.threshold, held_out, trials)
+    return module, contract, scored
+
+
+def _decided(
+    module: nn.Module,
+    draft: SpeakerContract,
+    choice: ThresholdChoice,
+    held_out: Sequence[Utterance],
+    trials: Sequence[SpeakerTrial],
+) -> tuple[SpeakerContract, list[VerifiedFile]]:
+    """The draft with calibration and threshold from the trials, and the results under it."""
+    verifier = Verifier(EagerArtefact(module), draft, name="the trained model")
+    scores, labels = raw_scores(run_trials(verifier, held_out, trials)), labels_of_trials(trials)
+    scale, offset = calibrate(scores, labels, choice.prior, "the same speaker")
+    threshold, words = choice.choose(scale * scores + offset, labels, "held-out trials")
+    decision = SpeakerDecision(
+        scale=scale, offset=offset, prior=choice.prior, threshold=threshold, operating_point=words
+    )
+    verifier.contract = draft.model_copy(update={"decision": decision})
+    return verifier.contract, run_trials(verifier, held_out, trials)
+
+
+def _row(options: Options, module: nn.Module, stem: str) -> Row:
+    """How the module's methods are drawn for parity."""
+    n, dim = options.settings.num_samples, options.settings.embedding_dim
+    spoofing = options.task == "sasv"
+    return Row(
+        entry=type(module).__name__,
+        variant=stem,
+        module=lambda: module,
+        methods={
+            "forward": lambda g: (draw.waveform(g, 1, n),),
+            "verify": lambda g: (
+                draw.normal(g, 1, dim),
+                draw.normal(g, 1, dim),
+                *((draw.normal(g, 1),) if spoofing else ()),
+            ),
+        },
+        speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],)},
+        on_device=True,
+    )
+
+
+def _first(settings: Settings, waveform: Tensor) -> Tensor:
+    return cut_windows(waveform, settings.num_samples, settings.hop)[:1]
+
+
+def _name(pipeline: EmbeddingPipeline | ScorePipeline) -> str:
+    return f"{type(pipeline.frontend).__name__} + {type(pipeline.encoder).__name__}"
+
+
+def _windows(settings: Settings) -> EmbeddingWindows:
+    return EmbeddingWindows(num_samples=settings.num_samples, hop=settings.hop)
+
+
+def _scoring(speaker: EmbeddingPipeline, settings: Settings) -> Scoring:
+    scorer = speaker.scorer
+    if not isinstance(scorer, ScoreNorm):
+        return Scoring(embedding_dim=settings.embedding_dim)
+    return Scoring(
+        embedding_dim=settings.embedding_dim,
+        normalisation="as_norm",
+        cohort_size=len(scorer.cohort),
+        top_n=scorer.top,
+    )
+
+
+def _identity() -> SpeakerDecision:
+    return SpeakerDecision(scale=1, offset=0, prior=0.5, threshold=0, operating_point="none yet")

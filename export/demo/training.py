@@ -1,0 +1,137 @@
+"""Train a scorer on a corpus: the short loop behind ``python -m export demo``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import scriptable
+from export.corpus import Progress, Utterance
+from scriptable import EmbeddingPipeline, ScorePipeline, cut_windows
+
+HEADS: dict[str, Callable[[int], nn.Module]] = {
+    "OCSoftmax": scriptable.OCSoftmax,
+    "AMSoftmax": scriptable.AMSoftmax,
+    "ASoftmax": scriptable.ASoftmax,
+    "CrossEntropy": scriptable.CrossEntropy,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the scorer is built and trained."""
+
+    head: str = "OCSoftmax"
+    sample_rate: int = 16000
+    num_samples: int = 64600
+    hop: int = 32300
+    embedding_dim: int = 64
+    epochs: int = 12
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+
+def build_pipeline(settings: Settings) -> ScorePipeline:
+    """LFCC with deltas, light CNN and the chosen head."""
+    frontend = scriptable.LFCC(
+        sample_rate=settings.sample_rate,
+        n_fft=512,
+        win_length=320,
+        hop_length=160,
+        n_filter=20,
+        n_lfcc=20,
+        log_lf=True,
+        center=False,
+        deltas=2,
+    )
+    encoder = scriptable.LightCNN(frontend.n_features, settings.embedding_dim)
+    head = HEADS[settings.head](settings.embedding_dim)
+    return ScorePipeline(frontend, encoder, head, settings.num_samples)
+
+
+def build_embedder(settings: Settings) -> EmbeddingPipeline:
+    """Log-mel energies, whose pitch and formants tell voices apart, and light CNN."""
+    frontend = scriptable.LogMel(
+        sample_rate=settings.sample_rate,
+        n_fft=512,
+        win_length=400,
+        hop_length=160,
+        n_mels=40,
+        center=False,
+    )
+    encoder = scriptable.LightCNN(frontend.n_features, settings.embedding_dim)
+    return EmbeddingPipeline(frontend, encoder, settings.num_samples)
+
+
+def train(settings: Settings, utterances: Sequence[Utterance], progress: Progress) -> ScorePipeline:
+    """A trained pipeline in eval mode; the same on every run on the same machine."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        pipeline = build_pipeline(settings)
+        labels = [utterance.label for utterance in utterances]
+        batches = _features(pipeline.frontend, settings, utterances, labels)
+        _fit(pipeline.encoder, pipeline.head, settings, batches, progress)
+    return pipeline.eval()
+
+
+def train_embedder(
+    settings: Settings, utterances: Sequence[Utterance], progress: Progress
+) -> EmbeddingPipeline:
+    """An embedder trained to tell the utterances' speakers apart, in eval mode."""
+    speakers = sorted({utterance.speaker for utterance in utterances})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        embedder = build_embedder(settings)
+        head = scriptable.AMSoftmax(settings.embedding_dim, len(speakers), 0.2, 20.0)
+        labels = [speakers.index(utterance.speaker) for utterance in utterances]
+        batches = _features(embedder.frontend, settings, utterances, labels)
+        _fit(embedder.encoder, head, settings, batches, progress)
+    return embedder.eval()
+
+
+def _fit(
+    encoder: nn.Module,
+    head: nn.Module,
+    settings: Settings,
+    windows: tuple[Tensor, Tensor],
+    progress: Progress,
+) -> None:
+    """Train encoder and head on features and labels of windows."""
+    features, labels = windows
+    trainable = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=1e-4)
+    batches = -(-len(labels) // settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.epochs * batches
+    )
+    encoder.train()
+    head.train()
+    for epoch in range(settings.epochs):
+        progress("training", epoch, settings.epochs)
+        for batch in torch.randperm(len(labels)).split(settings.batch_size):
+            # Batch normalisation has no variance to learn from a single window.
+            if len(batch) > 1:
+                loss = head(encoder(features[batch]), labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            schedule.step()
+    progress("training", settings.epochs, settings.epochs)
+
+
+def _features(
+    frontend: nn.Module,
+    settings: Settings,
+    utterances: Sequence[Utterance],
+    classes: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Features and class of every window; the front end has nothing to learn."""
+    features, labels = [], []
+    with torch.no_grad():
+        for utterance, label in zip(utterances, classes, strict=True):
+            windows = cut_windows(utterance.waveform, settings.num_samples, settings.hop)
+            features.append(frontend(windows))
+            labels += [label] * len(windows)
+    return torch.cat(features), torch.tensor(labels)

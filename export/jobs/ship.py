@@ -1,0 +1,67 @@
+"""From a trained scorer in a script of your own to proven files: calibrate, export, compare."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from export.backends._base import select
+from export.demo.training import Settings
+from export.errors import InputError
+from export.jobs.spoofing_contract import make_contract
+from export.jobs.steps import export_all, scorer_row
+from export.jobs.threshold import ThresholdChoice
+from export.parity.document import write_json
+from export.parity.record import Record
+from export.progress import silent
+from scriptable import ScorePipeline
+
+
+def ship(
+    pipeline: ScorePipeline,
+    windows: Tensor,
+    labels: Tensor,
+    out: Path,
+    backends: Sequence[str] = (),
+    sample_rate: int = 16000,
+    threshold: ThresholdChoice | None = None,
+    stem: str = "scorer",
+) -> list[Record]:
+    """Write a trained scorer for every backend, load each file afresh and compare it with eager.
+
+    The calibration and the threshold of the contract come from the held-out windows, the first of
+    which is also what the files are run on as real audio. Writes ``stem`` with each backend's
+    suffix, and ``parity.json``.
+
+    Args:
+        pipeline: the trained scorer, N = ``pipeline.num_samples``; left as it was.
+        windows: held-out audio, which training has not seen, ``[T, N]``.
+        labels: 1 for bona fide, 0 for spoof, ``[T]``.
+        out: folder for the files.
+        backends: names as in ``python -m export list``; all of them when there are none.
+        sample_rate: of the windows, Hz.
+        threshold: where the contract's threshold is put; by default at the equal error rate.
+        stem: of the files' names.
+
+    Returns:
+        One record for each comparison; a ``status`` of ``fail`` is a file not to be shipped.
+
+    Raises:
+        InputError: if a shape is wrong, or the held-out scores cannot be calibrated.
+    """
+    n = pipeline.num_samples
+    if windows.dim() != 2 or windows.shape[1] != n:
+        raise InputError(f"windows: expected shape [T, {n}], got {list(windows.shape)}")
+    if labels.shape != windows.shape[:1]:
+        raise InputError(f"labels: expected shape [{len(windows)}], got {list(labels.shape)}")
+    pipeline.eval()
+    with torch.no_grad():
+        scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
+    settings = Settings(sample_rate=sample_rate, num_samples=n, hop=max(1, n // 2))
+    contract = make_contract(pipeline, settings, scores, labels, threshold)
+    row = scorer_row(pipeline, stem)
+    use = select(list(backends))
+    _, records = export_all(out, row, pipeline, contract, windows[0], silent, use)
+    write_json(records, out / "parity.json")
+    return records

@@ -1,0 +1,182 @@
+"""From a trained module to proven files: save through every backend, compare, time, summarise.
+
+What the demos, ``python -m export model`` and :func:`export.ship.ship` share.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+
+from export.backends._base import Backend, Inputs, Source, backends
+from export.catalog import Row, draw
+from export.corpus import Progress, Utterance
+from export.jobs.latency import medians, use_one_thread
+from export.parity import check as parity
+from export.parity.decisions import Rung, compare
+from export.parity.record import Record
+from export.report.result import ArtefactSummary
+from export.runtime.contract import AnyContract, Contract
+from export.runtime.scorer import load_scorer
+from scriptable import ScorePipeline, average_windows, cut_windows
+
+_LADDER_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What the files' scores and decisions are compared on."""
+
+    names: Sequence[str]
+    waveforms: Sequence[Tensor]
+    labels: Tensor
+    """``[U]``, 1 for bona fide; all alike where nothing is known."""
+
+    def spread(self) -> list[int]:
+        """At most 40 indices, spread evenly so that both classes are there."""
+        count = len(self.names)
+        if count <= _LADDER_TRIALS:
+            return list(range(count))
+        return [round(i * (count - 1) / (_LADDER_TRIALS - 1)) for i in range(_LADDER_TRIALS)]
+
+
+def writers() -> list[Backend]:
+    """The backends that write a file of their own."""
+    return [backend for backend in backends().values() if not backend.emulated]
+
+
+def artefact_paths(out: Path, stem: str, use: Sequence[Backend] | None = None) -> dict[str, Path]:
+    """Where the artefact of each backend goes; backends that are not installed are left out."""
+    return {
+        backend.name: out / f"{stem}{backend.suffix}"
+        for backend in (writers() if use is None else use)
+        if not backend.unavailable()
+    }
+
+
+def scorer_row(pipeline: ScorePipeline, stem: str) -> Row:
+    """How a scorer is drawn for parity: one window, made up or of real speech."""
+    n = pipeline.num_samples
+
+    def window(generator: Generator) -> Inputs:
+        return (draw.waveform(generator, 1, n),)
+
+    return Row(
+        entry="ScorePipeline",
+        variant=stem,
+        module=lambda: pipeline,
+        methods={"forward": window},
+        speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],)},
+        on_device=True,
+    )
+
+
+def export_all(
+    out: Path,
+    row: Row,
+    module: nn.Module,
+    contract: AnyContract,
+    speech: Tensor | None,
+    progress: Progress,
+    use: Sequence[Backend] | None = None,
+    dynamic_batch: bool = False,
+) -> tuple[list[parity.Trial], list[Record]]:
+    """Save through every backend and compare each file with the trained model."""
+    trials = parity.make_trials(row, module, speech)
+    methods = {method: row.draw(method, 0) for method in row.methods}
+    # Only a scorer of one method leaves the batch open: the others compare one with one.
+    dynamic = dynamic_batch and len(methods) == 1
+    source = Source(module, methods, contract.model_dump_json(indent=1), dynamic)
+    records: list[Record] = []
+    use = writers() if use is None else use
+    for done, backend in enumerate(use):
+        progress(f"exporting {backend.name}", done, len(use))
+        path = out / f"{row.variant}{backend.suffix}"
+        records += parity.check_backend(row, backend, source, trials, path)
+    progress("exporting", len(use), len(use))
+    return trials, records
+
+
+def climb(
+    paths: Mapping[str, Path],
+    contract: Contract,
+    recordings: Recordings,
+    expected: Tensor,
+    progress: Progress,
+) -> list[Rung]:
+    """Score recordings with each runnable file and compare with eager's scores ``[U]``."""
+    chosen = recordings.spread()
+    names = [recordings.names[i] for i in chosen]
+    rungs = []
+    usable = runnable(paths)
+    for done, name in enumerate(usable):
+        progress("scoring with every file", done, len(usable))
+        scorer = load_scorer(paths[name])
+        actual = [scorer.score_waveform(recordings.waveforms[i]) for i in chosen]
+        rungs.append(
+            compare(
+                paths[name].name,
+                name,
+                backends()[name].tolerance,
+                contract,
+                names,
+                recordings.labels[chosen],
+                expected[chosen],
+                torch.tensor(actual, dtype=torch.float64),
+            )
+        )
+    progress("scoring with every file", len(usable), len(usable))
+    return rungs
+
+
+def runnable(paths: Mapping[str, Path]) -> list[str]:
+    """Names of the backends whose file is there and runs on this host."""
+    return [name for name in paths if backends()[name].runnable and paths[name].exists()]
+
+
+def latencies(paths: Mapping[str, Path], module: nn.Module, inputs: Inputs) -> dict[str, float]:
+    """Median milliseconds per window on one thread, eager first."""
+    use_one_thread()
+    calls: dict[str, Callable[[], object]] = {"eager": partial(_eager, module, inputs)}
+    for name in runnable(paths):
+        backend = backends()[name]
+        if not backend.unmeasured:
+            calls[name] = partial(backend.load(paths[name]).run, "forward", inputs)
+    return medians(calls)
+
+
+def _eager(module: nn.Module, inputs: Inputs) -> Tensor:
+    with torch.inference_mode():
+        result: Tensor = module(*inputs)
+    return result
+
+
+def summaries(paths: Mapping[str, Path], times: Mapping[str, float]) -> list[ArtefactSummary]:
+    """One line for each file."""
+    return [_summary(backends()[name], path, times.get(name)) for name, path in paths.items()]
+
+
+def _summary(backend: Backend, path: Path, latency_ms: float | None) -> ArtefactSummary:
+    if not path.exists():
+        return ArtefactSummary(path.name, backend.name, 0, None, "not written")
+    size = parity.artefact_bytes(path)
+    note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured
+    return ArtefactSummary(path.name, backend.name, size, latency_ms, note)
+
+
+def score(pipeline: ScorePipeline, hop: int, utterances: Sequence[Utterance]) -> Tensor:
+    """Raw score of each utterance by the eager pipeline, ``[U]`` in float64."""
+    scores = []
+    with torch.no_grad():
+        for utterance in utterances:
+            windows = cut_windows(utterance.waveform, pipeline.num_samples, hop)
+            scores.append(average_windows(pipeline(windows)))
+    return torch.tensor(scores, dtype=torch.float64)
+
+
+def labels_of(utterances: Sequence[Utterance]) -> Tensor:
+    """Labels ``[U]``, 1 for bona fide."""
+    return torch.tensor([utterance.label for utterance in utterances])

@@ -1,0 +1,142 @@
+"""The top rungs of parity: from equal tensors to equal decisions, on a list of recordings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from export.backends import _base as backends
+from export.corpus import Progress, from_protocol
+from export.errors import InputError
+from export.runtime.contract import AnyContract
+from export.runtime.scorer import load_scorer
+from scriptable import bootstrap_interval, equal_error_rate
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How the scores of one artefact compare with the trained model's on the same recordings."""
+
+    artifact: str
+    backend: str
+    trials: int
+    max_score_error: float
+    rank_correlation: float
+    flips: int
+    """Other decisions, without those at the threshold."""
+    at_threshold: tuple[str, ...]
+    """Recordings whose score is nearer to the threshold than the backend's tolerance."""
+    delta_eer: float | None
+    delta_eer_ci: tuple[float, float] | None
+
+
+def compare(
+    artifact: str,
+    backend: str,
+    tolerance: float,
+    contract: AnyContract,
+    names: Sequence[str],
+    labels: Tensor,
+    expected: Tensor,
+    actual: Tensor,
+) -> Rung:
+    """Compare raw scores ``[T]`` of an artefact with those of the trained model."""
+    decision = contract.decision
+    margins = decision.scale * expected + decision.offset - decision.threshold
+    within = tolerance * max(1.0, float(expected.abs().max()))
+    near = margins.abs() <= abs(decision.scale) * within
+    flipped = [
+        contract.decide(contract.llr(float(a))) != contract.decide(contract.llr(float(e)))
+        for a, e in zip(actual, expected, strict=True)
+    ]
+    both = len(labels.unique()) == 2
+    return Rung(
+        artifact,
+        backend,
+        len(names),
+        float((actual - expected).abs().max()),
+        rank_correlation(actual, expected),
+        sum(other and not is_near for other, is_near in zip(flipped, near, strict=True)),
+        tuple(name for name, is_near in zip(names, near, strict=True) if is_near),
+        _delta_eer(torch.stack([actual, expected], 1), labels) if both else None,
+        _interval(actual, expected, labels) if both else None,
+    )
+
+
+def climb(artifacts: Sequence[Path], protocol: Path, audio: Path, progress: Progress) -> list[Rung]:
+    """Score a trial list with saved scorers; the first is what the others are compared with.
+
+    Raises:
+        InputError: if fewer than two are given, their contracts differ, or the trial list or its
+            audio cannot be read.
+    """
+    if len(artifacts) < 2:
+        raise InputError("artifact: give at least two, the reference first")
+    scorers = [load_scorer(path) for path in artifacts]
+    for scorer in scorers[1:]:
+        if scorer.contract != scorers[0].contract:
+            raise InputError(
+                f"{scorer.name}: its contract is not that of {scorers[0].name}: "
+                "compare exports of one model"
+            )
+    corpus = from_protocol(
+        protocol, audio, scorers[0].contract.audio.sample_rate, progress=progress
+    )
+    names = [utterance.name for utterance in corpus.utterances]
+    labels = torch.tensor([utterance.label for utterance in corpus.utterances])
+    scores = []
+    for done, scorer in enumerate(scorers):
+        progress("scoring with every file", done, len(scorers))
+        found = [scorer.score_waveform(utterance.waveform) for utterance in corpus.utterances]
+        scores.append(torch.tensor(found, dtype=torch.float64))
+    progress("scoring with every file", len(scorers), len(scorers))
+    rungs = []
+    for path, scorer, actual in zip(artifacts, scorers, scores, strict=True):
+        backend = backends.of(path)
+        rungs.append(
+            compare(
+                path.name,
+                backend.name,
+                backend.tolerance,
+                scorer.contract,
+                names,
+                labels,
+                scores[0],
+                actual,
+            )
+        )
+    return rungs
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float:
+    """Spearman's rank correlation; 1 for constant scores that are equal.
+
+    Example:
+        >>> rank_correlation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 30.0, 20.0]))
+        0.5
+    """
+    x, y = _ranks(first), _ranks(second)
+    x, y = x - x.mean(), y - y.mean()
+    norm = float((x.square().sum() * y.square().sum()).sqrt())
+    return float((x * y).sum()) / norm if norm > 0 else float(torch.equal(x, y))
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """Ranks with ties averaged."""
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    ends = counts.cumsum(0).double()
+    return (ends - (counts - 1) / 2)[inverse]
+
+
+def _delta_eer(scores: Tensor, labels: Tensor) -> float:
+    """Change in EER from the second column to the first."""
+    return equal_error_rate(scores[:, 0], labels).rate - equal_error_rate(scores[:, 1], labels).rate
+
+
+def _interval(actual: Tensor, expected: Tensor, labels: Tensor) -> tuple[float, float]:
+    """95 % interval of the change in EER, resampling recordings within each class."""
+    pairs = torch.stack([actual, expected], 1)
+    low, high = bootstrap_interval(_delta_eer, pairs, labels, rounds=200)
+    return low, high

@@ -1,0 +1,85 @@
+"""A small reference encoder: light CNN with max-feature-map, attentive statistics pooling."""
+
+import torch
+from torch import Tensor, nn
+
+from scriptable.encoders.pooling import AttentiveStatisticsPooling
+
+
+class MaxFeatureMap(nn.Module):
+    """Halve the channels by the maximum of the two halves: ``[B, 2C, ...]`` → ``[B, C, ...]``.
+
+    Reference:
+        Wu et al., "A Light CNN for Deep Face Representation with Noisy Labels", arXiv 1511.02683,
+        the max-feature-map.
+
+    Example:
+        >>> MaxFeatureMap()(torch.tensor([[[1.0], [5.0], [2.0], [3.0]]]))
+        tensor([[[2.], [5.]]])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, 2C, ...]`` → ``[B, C, ...]``."""
+        # Not chunk: ExecuTorch's lowering fixes a dynamic batch there.
+        half = x.shape[1] // 2
+        return torch.maximum(x[:, :half], x[:, half:])
+
+
+class LightCNN(nn.Module):
+    """Features → embedding: five convolution blocks with max-feature-map, pooled over time.
+
+    Args:
+        n_features: number F of features per frame.
+        embedding_dim: size D of the embedding.
+
+    Shape:
+        - features: ``[B, F, T]``; embeddings: ``[B, D]``.
+
+    Reference:
+        Lavrentyeva et al., "STC Antispoofing Systems for the ASVspoof2019 Challenge", arXiv
+        1904.05576, table 1, made narrower.
+
+    Example:
+        >>> encoder = LightCNN(n_features=60, embedding_dim=64)
+        >>> encoder(torch.randn(2, 60, 100)).shape
+        torch.Size([2, 64])
+        >>> sum(p.numel() for p in encoder.parameters()) <= 120_000
+        True
+    """
+
+    def __init__(self, n_features: int, embedding_dim: int = 64) -> None:
+        super().__init__()
+        if n_features < 8:
+            raise ValueError(f"n_features: expected 8 or more, got {n_features}")
+        self.n_features = n_features
+        self.blocks = nn.Sequential(
+            _block(1, 16, 5),
+            nn.MaxPool2d(2),
+            _block(16, 16, 1),
+            _block(16, 24, 3),
+            nn.MaxPool2d(2),
+            _block(24, 24, 1),
+            _block(24, 32, 3),
+            nn.MaxPool2d(2),
+        )
+        channels = 32 * (n_features // 8)
+        self.pooling = AttentiveStatisticsPooling(channels)
+        self.embedding = nn.Linear(2 * channels, embedding_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``[B, F, T]`` → ``[B, D]``."""
+        if features.dim() != 3 or features.shape[1] != self.n_features:
+            raise ValueError(
+                f"features: expected shape [B, {self.n_features}, T], got {list(features.shape)}"
+            )
+        maps = self.blocks(features.unsqueeze(1))
+        return self.embedding(self.pooling(maps.flatten(1, 2)))
+
+
+def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    # The normalisation follows its convolution directly so that runtimes can fold it in.
+    return nn.Sequential(
+        nn.Conv2d(inputs, 2 * outputs, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(2 * outputs),
+        MaxFeatureMap(),
+    )

@@ -1,0 +1,165 @@
+"""The battery: every row of the catalogue through every check that the contract promises.
+
+Parity runs on all backends of this host; the other checks are eager and scripted. A new row
+gets all of them by being there.
+"""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from export.backends._base import Inputs, backends, flatten
+from export.catalog import Row, rows
+from export.parity.check import check_row
+from export.runtime.audio import read_waveform
+from export.speech import HINT, speech_files
+
+ROWS = rows()
+DIFFERENTIABLE = [row for row in ROWS if row.differentiable and not row.detached]
+PADDED = [row for row in ROWS if row.padding is not None]
+
+
+def by_id(row: Row) -> str:
+    return row.id
+
+
+@pytest.fixture(scope="module")
+def speech() -> Tensor:
+    files = speech_files()
+    if not files:
+        pytest.skip(HINT)
+    return read_waveform(files[0], 16000).waveform
+
+
+@pytest.fixture(scope="module")
+def runnable() -> list:
+    return [b for b in backends().values() if b.runnable and not b.emulated]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.speech], ids=by_id)
+def test_saved_files_equal_eager(row: Row, runnable: list) -> None:
+    assert_parity(check_row(row, runnable))
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.speech], ids=by_id)
+def test_saved_files_equal_eager_on_speech(row: Row, runnable: list, speech: Tensor) -> None:
+    assert_parity(check_row(row, runnable, speech))
+
+
+def assert_parity(records: list) -> None:
+    bad = [record for record in records if record.status not in ("pass", "waived")]
+    lines = [f"{r.backend} {r.method} {r.content}: {r.status} {r.reason}" for r in bad]
+    assert not bad, "\n".join(lines)
+    assert any(record.status == "pass" for record in records)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_id)
+def test_script_equals_eager_in_value_and_gradient(row: Row) -> None:
+    module = row.build()
+    scripted = torch.jit.script(module)
+    for method in row.methods:
+        inputs = row.draw(method, 2)
+        expected, expected_gradients = run_with_gradients(row, module, method, inputs)
+        actual, gradients = run_with_gradients(row, scripted, method, inputs)
+        for result, reference in zip(actual, expected, strict=True):
+            torch.testing.assert_close(result, reference, rtol=1e-6, atol=1e-6)
+        for result, reference in zip(gradients, expected_gradients, strict=True):
+            torch.testing.assert_close(result, reference, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("row", DIFFERENTIABLE, ids=by_id)
+def test_gradient_is_the_derivative(row: Row) -> None:
+    module = row.build().double()
+    inputs = as_float64(row.draw("forward", 3), row.differentiable)
+    assert torch.autograd.gradcheck(
+        lambda *args: tuple(r for r in flatten(module(*args)) if r.is_floating_point()),
+        inputs,
+        # The finite difference is taken along one random direction: fast, and drawn anew.
+        fast_mode=True,
+        raise_exception=True,
+    )
+
+
+@pytest.mark.parametrize("row", PADDED, ids=by_id)
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), -1e30])
+def test_garbage_in_padding_reaches_neither_value_nor_gradient(row: Row, garbage: float) -> None:
+    assert row.padding is not None
+    module = row.build()
+    clean = list(row.draw("forward", 4))
+    length = clean[row.padding.length].clone()
+    length[0] = 0.0
+    clean[row.padding.length] = length
+    dirty = list(clean)
+    for index in row.padding.inputs:
+        dirty[index] = fill_padding(clean[index], length, garbage)
+    expected, expected_gradients = run_with_gradients(row, module, "forward", tuple(clean))
+    actual, gradients = run_with_gradients(row, module, "forward", tuple(dirty))
+    pairs = zip((*actual, *gradients), (*expected, *expected_gradients), strict=True)
+    for result, reference in pairs:
+        assert bool(torch.isfinite(result).all())
+        torch.testing.assert_close(result, reference, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_id)
+def test_forward_leaves_inputs_and_state_as_they_were(row: Row) -> None:
+    module = row.build()
+    before = copy.deepcopy(module.state_dict())
+    for method in row.methods:
+        inputs = row.draw(method, 5)
+        kept = tuple(x.clone() for x in inputs)
+        with torch.no_grad():
+            getattr(module, method)(*inputs)
+        assert all(map(torch.equal, inputs, kept))
+    after = module.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "score" in row.methods], ids=by_id)
+def test_score_of_a_batch_equals_the_scores_of_its_items(row: Row) -> None:
+    module = row.build().double()
+    inputs = tuple(as_float64(row.draw("score", 6), (0,)))
+    with torch.no_grad():
+        whole = flatten(module.score(*inputs))[0]
+        items = [flatten(module.score(*only(inputs, row.score_batch, i)))[0] for i in range(2)]
+    torch.testing.assert_close(whole[:2], torch.cat(items), rtol=1e-10, atol=1e-10)
+
+
+def only(inputs: Inputs, batched: int, item: int) -> Inputs:
+    """The inputs with one item left in the batched one."""
+    return (*inputs[:batched], inputs[batched][item : item + 1], *inputs[batched + 1 :])
+
+
+def run_with_gradients(
+    row: Row, module: nn.Module, method: str, inputs: Inputs
+) -> tuple[Inputs, Inputs]:
+    """Results, and the gradient of their sum for the differentiable inputs of ``forward``."""
+    wanted = row.differentiable if method == "forward" else ()
+    leaves = [
+        x.detach().clone().requires_grad_(i in wanted and x.is_floating_point())
+        for i, x in enumerate(inputs)
+    ]
+    results = flatten(getattr(module, method)(*leaves))
+    total = sum(r.sum() for r in results if r.requires_grad)
+    if isinstance(total, Tensor):
+        total.backward()
+    gradients = tuple(x.grad for x in leaves if x.grad is not None)
+    return tuple(r.detach() for r in results), gradients
+
+
+def as_float64(inputs: Inputs, differentiable: tuple[int, ...]) -> Inputs:
+    return tuple(
+        x.double().requires_grad_(i in differentiable) if x.is_floating_point() else x
+        for i, x in enumerate(inputs)
+    )
+
+
+def fill_padding(x: Tensor, length: Tensor, garbage: float) -> Tensor:
+    """``x [B, T, *]`` with everything beyond the lengths replaced; integers are left alone."""
+    if not x.is_floating_point():
+        return x
+    frames = x.shape[1]
+    beyond = torch.arange(frames) >= torch.floor(length * frames + 0.5).unsqueeze(1)
+    return x.masked_fill(beyond.reshape(*beyond.shape, *[1] * (x.dim() - 2)), garbage)

@@ -1,0 +1,356 @@
+"""``python -m export verify``: two artefacts on every backend, and what their contracts decide."""
+
+import json
+import math
+import shutil
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from artefact_helpers import (
+    HOP,
+    RATE,
+    RUNNABLE,
+    WINDOW,
+    Artefacts,
+    Command,
+    assert_refused,
+    tiny_pipeline,
+    usable,
+    voice,
+    write_wav,
+)
+from torch import Tensor, nn
+
+from export.backends import _base as backends
+from export.backends._base import Source
+from export.errors import ArtefactError, InputError
+from export.runtime.audio import read_waveform
+from export.runtime.contract import (
+    Audio,
+    Decision,
+    EmbeddingWindows,
+    Fusion,
+    SASVContract,
+    Scoring,
+    SpeakerContract,
+    SpeakerDecision,
+    VerificationContract,
+    parse_any,
+    weights_sha256,
+)
+from export.runtime.scorer import load_scorer
+from export.runtime.verifier import Heard, load_verifier
+from export.speech import HINT, speech_files
+from scriptable import (
+    EmbeddingPipeline,
+    LightCNN,
+    LogMel,
+    SASVPipeline,
+    SASVScore,
+    ScoreNorm,
+    cut_windows,
+)
+
+DIM = 8
+SCALE, OFFSET, THRESHOLD, PRIOR = 1.5, -0.75, 0.25, 0.1
+CAUTION = "untrained: it proves the path only"
+KEYS = ["enrol", "file", "score", "llr", "posterior", "threshold", "decision"]
+SASV_KEYS = [*KEYS, "bonafide_llr", "spoofing"]
+TASKS = ("verification", "sasv")
+
+
+def tiny_speaker(normalised: bool = True) -> EmbeddingPipeline:
+    """An untrained embedder with a cohort."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        frontend = LogMel(RATE, n_fft=256, win_length=256, hop_length=128, n_mels=8, center=False)
+        scorer = ScoreNorm(torch.randn(12, DIM), "as", 5) if normalised else None
+        return EmbeddingPipeline(frontend, LightCNN(8, DIM), WINDOW, scorer).eval()
+
+
+def tiny(task: str) -> nn.Module:
+    """The module of a task."""
+    if task == "verification":
+        return tiny_speaker()
+    fusion = SASVScore(1.2, -0.1, 4.0, 0.3, 0.4)
+    return SASVPipeline(tiny_speaker(), tiny_pipeline(), fusion).eval()
+
+
+def contract_for(task: str, module: nn.Module, **decision: float) -> SpeakerContract:
+    """A contract with nothing at its default that matters."""
+    values = {"scale": SCALE, "offset": OFFSET, "threshold": THRESHOLD, "prior": PRIOR, **decision}
+    common = {
+        "model": "tiny",
+        "audio": Audio(sample_rate=RATE),
+        "windows": EmbeddingWindows(num_samples=WINDOW, hop=HOP),
+        "scoring": Scoring(embedding_dim=DIM, normalisation="as_norm", cohort_size=12, top_n=5),
+        "decision": SpeakerDecision(**values, operating_point="chosen by the test"),
+        "caution": CAUTION,
+        "versions": {"torch": torch.__version__},
+        "weights_sha256": weights_sha256(module.state_dict()),
+    }
+    if task == "verification":
+        return VerificationContract(**common)
+    spoofing = Decision(
+        scale=3.0, offset=0.5, prior=0.3, threshold=0.1, operating_point="chosen by the test"
+    )
+    return SASVContract(**common, countermeasure=spoofing, fusion=Fusion(spoof_prior=0.4))
+
+
+def example(task: str) -> dict[str, tuple[Tensor, ...]]:
+    pair = (torch.ones(1, DIM), torch.ones(1, DIM))
+    more = (torch.zeros(1),) if task == "sasv" else ()
+    return {"forward": (torch.zeros(1, WINDOW),), "verify": (*pair, *more)}
+
+
+@dataclass
+class Made:
+    """The modules of both tasks, and their files on every backend, saved on first use."""
+
+    folder: Path
+    modules: dict[str, nn.Module] = field(default_factory=lambda: {t: tiny(t) for t in TASKS})
+
+    def path(self, task: str, name: str) -> Path:
+        path = self.folder / f"{task}{usable(name).suffix}"
+        if not path.exists():
+            module = self.modules[task]
+            text = contract_for(task, module).model_dump_json(indent=1)
+            backends.save(usable(name), Source(module, example(task), text), path)
+        return path
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("verifiers"))
+
+
+def unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=-1, keepdim=True)
+
+
+def by_hand(module: nn.Module, enrol: list[Tensor], test: Tensor) -> float:
+    """The raw score from the contract's words alone, in eager."""
+
+    def embed(waveform: Tensor) -> tuple[Tensor, float]:
+        with torch.no_grad():
+            result = module(cut_windows(waveform, WINDOW, HOP))
+        embeddings = result[0] if isinstance(result, tuple) else result
+        spoofing = float(result[1].double().mean()) if isinstance(result, tuple) else math.nan
+        return unit(unit(embeddings.double()).mean(0)), spoofing
+
+    centroid = unit(torch.stack([embed(waveform)[0] for waveform in enrol]).mean(0))
+    embedding, spoofing = embed(test)
+    more = () if math.isnan(spoofing) else (torch.tensor([spoofing]),)
+    with torch.no_grad():
+        return float(module.verify(centroid[None].float(), embedding[None].float(), *more))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_every_format_gives_the_score_of_the_contracts_words(
+    made: Made, task: str, name: str, tmp_path: Path, command: Command
+) -> None:
+    waves = [voice(WINDOW * 2 + 300, 120, 1), voice(WINDOW + 900, 125, 2), voice(9000, 200, 3)]
+    paths = [write_wav(tmp_path / f"{i}.wav", wave) for i, wave in enumerate(waves)]
+    exact = [read_waveform(path, RATE).waveform for path in paths]
+    arguments = ("--enrol", paths[0], paths[1], "--test", paths[2], paths[0], "--json")
+    ran = command("verify", made.path(task, name), *arguments)
+    assert ran.code == 0, ran
+    assert f"note: {CAUTION}" in ran.err.splitlines()
+    results = json.loads(ran.out)
+    assert [result["file"] for result in results] == [str(paths[2]), str(paths[0])]
+    for result, wave in zip(results, (exact[2], exact[0]), strict=True):
+        assert list(result) == (KEYS if task == "verification" else SASV_KEYS)
+        assert result["enrol"] == [str(paths[0]), str(paths[1])]
+        expected = by_hand(made.modules[task], exact[:2], wave)
+        tolerance = usable(name).tolerance * max(1.0, abs(expected))
+        assert result["score"] == pytest.approx(expected, abs=tolerance)
+        assert result["llr"] == pytest.approx(SCALE * result["score"] + OFFSET)
+        odds = math.exp(result["llr"]) * PRIOR / (1 - PRIOR)
+        assert result["posterior"] == pytest.approx(odds / (1 + odds))
+        assert result["decision"] == ("same" if result["llr"] >= THRESHOLD else "different")
+        if task == "sasv":
+            assert result["spoofing"] == ("bonafide" if result["bonafide_llr"] >= 0.1 else "spoof")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_human_recordings_get_the_same_decisions_everywhere(made: Made, task: str) -> None:
+    human = [path for path in speech_files() if path.parent.name == "human"]
+    if len(human) < 4:
+        pytest.skip(HINT)
+    decisions: dict[str, list[str]] = {}
+    margins: list[float] = []
+    for name in RUNNABLE:
+        if usable(name).unavailable():
+            continue
+        verifier = load_verifier(made.path(task, name))
+        heard = [verifier.hear(path.name, verifier.read(path)[0][: 2 * RATE]) for path in human]
+        enrolment = verifier.enrol(heard[:2])
+        results = [verifier.compare(enrolment, test) for test in heard[2:]]
+        decisions[name] = [result.decision for result in results]
+        margins += [abs(result.llr - result.threshold) for result in results]
+    first = decisions["torchscript"]
+    assert all(found == first for found in decisions.values()), decisions
+    assert min(margins) > 1e-2, "a recording at the threshold proves nothing"
+
+
+def test_the_spoofing_half_of_a_joint_artefact_scores(
+    made: Made, tmp_path: Path, command: Command
+) -> None:
+    path = write_wav(tmp_path / "a.wav", voice(WINDOW * 2))
+    artefact = made.path("sasv", "torch_export")
+    [scored] = json.loads(command("score", artefact, path, "--json").out)
+    arguments = ("--enrol", path, "--test", path, "--json")
+    [verified] = json.loads(command("verify", artefact, *arguments).out)
+    assert scored["llr"] == pytest.approx(verified["bonafide_llr"])
+    assert scored["decision"] == verified["spoofing"]
+    assert scored["threshold"] == 0.1
+    contract = load_scorer(artefact).contract
+    assert (contract.task, contract.decision.scale) == ("spoofing", 3.0)
+
+
+def test_the_wrong_command_says_which_is_right(
+    made: Made, artefacts: Artefacts, tmp_path: Path, command: Command
+) -> None:
+    wav = write_wav(tmp_path / "a.wav", voice(WINDOW))
+    verifier, scorer = made.path("verification", "trace"), artefacts.path("trace")
+    assert_refused(command("score", verifier, wav), "use python -m export verify")
+    ran = command("verify", scorer, "--enrol", wav, "--test", wav)
+    assert_refused(ran, "use python -m export score")
+
+
+def patch_contract(path: Path, old: str, new: str) -> None:
+    """Change the contract inside a saved file, and nothing else; texts of one length."""
+    assert len(old) == len(new)
+    if path.is_dir():
+        [model] = path.rglob("model.mlmodel")
+        return patch_contract(model, old, new)
+    if not zipfile.is_zipfile(path):
+        content = path.read_bytes()
+        assert content.count(old.encode()) == 1
+        path.write_bytes(content.replace(old.encode(), new.encode()))
+        return
+    with zipfile.ZipFile(path) as archive:
+        entries = [(info, archive.read(info)) for info in archive.infolist()]
+    changed = 0
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for info, content in entries:
+            if info.filename.endswith("contract.json"):
+                changed += content.count(old.encode())
+                content = content.replace(old.encode(), new.encode())
+            archive.writestr(info, content)
+    assert changed == 1
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_the_threshold_in_the_contract_alone_changes_the_decision(
+    artefacts: Artefacts, name: str, tmp_path: Path, command: Command
+) -> None:
+    source = artefacts.path(name)
+    path = tmp_path / source.name
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
+    wav = write_wav(tmp_path / "a.wav", voice(WINDOW))
+    [before] = json.loads(command("score", path, wav, "--json").out)
+    moved = {"bonafide": "9e9", "spoof": "-99"}[before["decision"]]
+    patch_contract(path, '"threshold": 0.5', f'"threshold": {moved}')
+    [after] = json.loads(command("score", path, wav, "--json").out)
+    assert {before["decision"], after["decision"]} == {"bonafide", "spoof"}
+    assert after == {**before, "threshold": float(moved), "decision": after["decision"]}
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_the_threshold_of_a_verifier_changes_its_decision(
+    made: Made, name: str, tmp_path: Path, command: Command
+) -> None:
+    source = made.path("verification", name)
+    path = tmp_path / source.name
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
+    wav = write_wav(tmp_path / "a.wav", voice(WINDOW))
+    arguments = ("verify", path, "--enrol", wav, "--test", wav, "--json")
+    [before] = json.loads(command(*arguments).out)
+    moved = {"same": "9999", "different": "-999"}[before["decision"]]
+    patch_contract(path, '"threshold": 0.25', f'"threshold": {moved}')
+    [after] = json.loads(command(*arguments).out)
+    assert {before["decision"], after["decision"]} == {"same", "different"}
+    assert after == {**before, "threshold": float(moved), "decision": after["decision"]}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_contracts_of_verifiers_come_back(task: str) -> None:
+    contract = contract_for(task, nn.Identity())
+    assert parse_any(contract.model_dump_json(), "x") == contract
+    for model in (type(contract), Scoring, SpeakerDecision, Fusion, EmbeddingWindows):
+        for name, info in model.model_fields.items():
+            nested = name in ("audio", "windows", "scoring", "decision", "countermeasure", "fusion")
+            assert nested or info.description, f"{model.__name__}.{name} says nothing"
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"task": "singing"}, "task"),
+        ({"scoring": None}, "scoring"),
+        ({"decision": {"scale": 1}}, "decision.offset"),
+        ({"task": "sasv"}, "countermeasure"),
+    ],
+)
+def test_a_wrong_contract_of_a_verifier_is_named(change: dict[str, object], place: str) -> None:
+    document = json.loads(contract_for("verification", nn.Identity()).model_dump_json())
+    with pytest.raises(ArtefactError, match=rf"^some/file: score contract: {place}: "):
+        parse_any(json.dumps({**document, **change}), "some/file")
+
+
+class Silent(nn.Module):
+    """Embeds everything as zero."""
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return waveform[:, :DIM] * 0.0
+
+    def verify(self, enrolled: Tensor, test: Tensor) -> Tensor:
+        return enrolled @ test.t()
+
+
+def test_an_embedding_of_zero_is_named(tmp_path: Path, command: Command) -> None:
+    module = Silent()
+    text = contract_for("verification", module).model_dump_json()
+    path = tmp_path / "silent.pt2"
+    backends.save(usable("torch_export"), Source(module, example("verification"), text), path)
+    wav = write_wav(tmp_path / "a.wav", voice(WINDOW))
+    ran = command("verify", path, "--enrol", wav, "--test", wav)
+    assert_refused(ran, f"{wav}: its embedding is zero or not finite")
+
+
+def test_enrolments_that_cancel_out_are_named(made: Made) -> None:
+    verifier = load_verifier(made.path("verification", "torch_export"))
+    embedding = unit(torch.arange(1.0, DIM + 1))[None]
+    heard = [Heard("a.wav", embedding, None), Heard("b.wav", -embedding, None)]
+    with pytest.raises(InputError, match=r"a\.wav, b\.wav: its embedding is zero"):
+        verifier.enrol(heard)
+    with pytest.raises(InputError, match="enrol: expected at least one recording"):
+        verifier.enrol([])
+
+
+def test_bad_usage_and_bad_audio_are_one_line(made: Made, tmp_path: Path, command: Command) -> None:
+    artefact = made.path("verification", "torchscript")
+    wav = write_wav(tmp_path / "a.wav", voice(WINDOW))
+    for given in ((), ("--enrol", wav), ("--test", wav), ("--enrol", wav, "--test")):
+        ran = command("verify", artefact, *given)
+        assert (ran.code, ran.out) == (2, "") and "Traceback" not in ran.err
+    none = tmp_path / "none.wav"
+    for given in ((wav, none), (none, wav)):
+        ran = command("verify", artefact, "--enrol", given[0], "--test", wav, given[1], "--json")
+        assert_refused(ran, f"{none}: no such file")
+
+
+def test_both_ways_to_give_several_files(made: Made, tmp_path: Path, command: Command) -> None:
+    artefact = made.path("verification", "torchscript")
+    wavs = [write_wav(tmp_path / f"{i}.wav", voice(WINDOW, seed=i)) for i in range(3)]
+    spread = command("verify", "--json", artefact, "--enrol", *wavs[:2], "--test", *wavs[1:])
+    repeated = ["--enrol", wavs[0], "--enrol", wavs[1], "--test", wavs[1], "--test", wavs[2]]
+    assert spread.out == command("verify", artefact, *repeated, "--json").out
+    assert len(json.loads(spread.out)) == 2
+    table = command("verify", artefact, *repeated).out
+    assert str(wavs[2]) in table and "posterior" in table
