@@ -1,9 +1,20 @@
 """Progress of long work: what is being done, how much of it is done, and of how much."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 Progress = Callable[[str, int, int], None]
 
 
 def silent(what: str, done: int, total: int) -> None:
     """Report nothing: the progress of a caller who does not want any."""
+
+
+def tracked(items: Sequence[_Item], what: str, progress: Progress) -> Iterator[_Item]:
+    """Hand out the items and report how many are done, from 0 to all of them."""
+    for done, item in enumerate(items):
+        progress(what, done, len(items))
+        yield item
+    progress(what, len(items), len(items))

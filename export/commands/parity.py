@@ -56,7 +56,7 @@ def parity(
             raise InputError("artifact: give --protocol and --audio with it")
         if entry or backend or html_file or module:
             raise InputError("artifact: goes without --entry, --backend, --module and --html")
-        return climb(artifact, protocol, audio, json_file)
+        return decisions(artifact, protocol, audio, json_file)
     if protocol is not None or audio is not None:
         raise InputError("protocol: needs --artifact, the scorers to compare on its trials")
     matrix(entry, backend, module or "", jobs, json_file, html_file)
@@ -103,14 +103,16 @@ def matrix(
     raise typer.Exit(1 if "fail" in suite.summary(records) else 0)
 
 
-def climb(artifacts: list[Path], protocol: Path, audio: Path, json_file: Optional[Path]) -> None:
+def decisions(
+    artifacts: list[Path], protocol: Path, audio: Path, json_file: Optional[Path]
+) -> None:
     """Saved scorers on a trial list."""
-    from export.parity.decisions import climb as compare_files
+    from export.parity.decisions import compare_scorers
     from export.parity.document import write_json
     from export.report.terminal import at_threshold, ladder_table
 
     with progress_bar() as progress:
-        rungs = compare_files(artifacts, protocol, audio, progress)
+        rungs = compare_scorers(artifacts, protocol, audio, progress)
     if json_file is not None:
         write_json([], json_file, rungs)
     out.print(ladder_table(rungs))

@@ -10,14 +10,12 @@ from export.corpus.speech_folder import from_speech_folder
 from export.corpus.split import Split, split_by_speaker
 from export.corpus.synthetic import synthetic_corpus
 from export.corpus.vocoder import VOCODERS, Vocoder, copy_synthesis
-from export.progress import Progress
 
 __all__ = [
     "BONA_FIDE",
     "SPOOF",
     "VOCODERS",
     "Corpus",
-    "Progress",
     "Split",
     "Trial",
     "Utterance",

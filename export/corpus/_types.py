@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from export.errors import InputError
-from export.progress import Progress
 from export.runtime.audio import AUDIO_SUFFIXES, PCM_SCALE
 
 BONA_FIDE = 1
@@ -20,14 +19,6 @@ SPOOF = 0
 NO_ATTACK = "-"
 
 _Item = TypeVar("_Item")
-
-
-def tracked(items: Sequence[_Item], what: str, progress: Progress) -> Iterator[_Item]:
-    """Hand out the items and report how many are done, from 0 to all of them."""
-    for done, item in enumerate(items):
-        progress(what, done, len(items))
-        yield item
-    progress(what, len(items), len(items))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,9 @@ from export.corpus._types import (
     audio_files,
     spread,
     summed_up,
-    tracked,
 )
 from export.errors import InputError
-from export.progress import Progress, silent
+from export.progress import Progress, silent, tracked
 from export.runtime.audio import AUDIO_SUFFIXES, read_waveform
 
 _LABELS = {"bonafide": BONA_FIDE, "spoof": SPOOF}

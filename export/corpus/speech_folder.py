@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.corpus._types import Corpus, Utterance, audio_files, spread, summed_up, tracked
+from export.corpus._types import Corpus, Utterance, audio_files, spread, summed_up
 from export.corpus.vocoder import VOCODERS, as_pair, copy_synthesis
 from export.errors import InputError
-from export.progress import Progress, silent
+from export.progress import Progress, silent, tracked
 from export.runtime.audio import read_waveform
 
 MIN_SECONDS = 0.3

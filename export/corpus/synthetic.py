@@ -7,11 +7,11 @@ rate on it says nothing about speech.
 import torch
 from torch import Tensor
 
-from export.corpus._types import Corpus, Utterance, one_thread, tracked
+from export.corpus._types import Corpus, Utterance, one_thread
 from export.corpus._voice import draw_voice, speak, uniform
 from export.corpus.vocoder import VOCODERS, as_pair, copy_synthesis
 from export.errors import InputError
-from export.progress import Progress, silent
+from export.progress import Progress, silent, tracked
 
 _NOTE = (
     "synthetic speech, made by a source-filter voice: it shows that the path works, and no error "

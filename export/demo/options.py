@@ -8,7 +8,6 @@ from torch import Tensor
 
 from export.corpus import (
     Corpus,
-    Progress,
     Utterance,
     from_protocol,
     from_speech_folder,
@@ -18,6 +17,7 @@ from export.demo.training import HEADS, Settings
 from export.errors import InputError
 from export.extras import require
 from export.jobs.threshold import ThresholdChoice
+from export.progress import Progress
 from export.runtime.audio import read_waveform
 from export.speech import speech_files
 
@@ -47,7 +47,7 @@ def check(options: Options) -> None:
     for package in ("jinja2", "matplotlib"):
         require(package)
     if options.out.exists() and not options.out.is_dir():
-        raise InputError(f"{options.out}: is no folder; give another --out")
+        raise InputError(f"{options.out}: is not a folder; give another --out")
 
 
 def read_corpus(options: Options, progress: Progress) -> Corpus:

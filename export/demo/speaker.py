@@ -10,25 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from export.catalog import Row, draw
-from export.corpus import BONA_FIDE, Progress, Utterance, split_by_speaker
+from export.corpus import BONA_FIDE, Utterance, split_by_speaker
 from export.demo.options import HELD_OUT, Options, audio_for_parity, read_corpus
 from export.demo.speaker_trials import (
     SpeakerTrial,
     chosen,
-    climb,
     labels_of_trials,
     lines_of,
     make_trials,
     raw_scores,
     run_trials,
+    trial_list,
 )
 from export.demo.training import Settings, train, train_embedder
 from export.errors import InputError
-from export.jobs.steps import artefact_paths, export_all, latencies, score, summaries
+from export.jobs.publish import Product, publish
+from export.jobs.steps import score
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.metrics.score_files import write_scores
-from export.parity.document import write_json
-from export.report.page import Report, Trials, write_html
+from export.progress import Progress
 from export.report.result import Result
 from export.runtime import contract as contracts
 from export.runtime.contract import (
@@ -51,7 +51,6 @@ from scriptable import (
     ScoreNorm,
     ScorePipeline,
     cut_windows,
-    equal_error_rate,
 )
 
 PROOF_ONLY = (
@@ -82,42 +81,18 @@ def run(options: Options, progress: Progress) -> Result:
     else:
         countermeasure = train(options.settings, split.train, progress)
         module, contract, scored = sasv(speaker, countermeasure, options, held_out, trials, caution)
-    stem = _STEMS[options.task]
-    speech = audio_for_parity(options, split.held_out)
-    made, records = export_all(
-        options.out, _row(options, module, stem), module, contract, speech, progress
-    )
-    paths = artefact_paths(options.out, stem)
-    rungs = climb(paths, contract, held_out, trials, scored, progress)
-    files = {name: options.out / name for name in ("parity.json", "scores.csv", "report.html")}
-    write_json(records, files["parity.json"], rungs)
-    write_scores(lines_of(held_out, trials, scored), files["scores.csv"], "csv")
-    times = latencies(paths, module, made[0].inputs)
-    scores, labels = raw_scores(scored), labels_of_trials(trials)
-    result = Result(
-        records=records,
-        rungs=rungs,
-        artefacts=summaries(paths, times),
-        eager_ms=times["eager"],
-        equal_error_rate=equal_error_rate(scores, labels).rate,
-        held_out=len(trials),
-        files=[*paths.values(), *files.values()],
+    product = Product(
+        title=_TITLES[options.task],
+        module=module,
+        contract=contract,
+        row=_row(options, module, _STEMS[options.task]),
+        speech=audio_for_parity(options, split.held_out),
+        trials=trial_list(held_out, trials, scored),
+        write_scores=lambda path: write_scores(lines_of(held_out, trials, scored), path, "csv"),
         notes=(caution, *corpus.notes, *split.notes),
         unit="trials",
     )
-    report = Report(
-        title=_TITLES[options.task],
-        records=records,
-        versions=contracts.versions(),
-        artefacts=result.artefacts,
-        eager_ms=result.eager_ms,
-        contract=contract,
-        trials=Trials(scores, contract.decision.scale * scores + contract.decision.offset, labels),
-        notes=result.notes,
-        ladder=rungs,
-    )
-    write_html(report, files["report.html"])
-    return result
+    return publish(product, options.out, progress)
 
 
 def train_speaker(

@@ -1,21 +1,16 @@
 """Trials of the demo's verifiers, from held-out utterances, and their results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from export.backends._base import backends
-from export.corpus import BONA_FIDE, Progress, Utterance
+from export.corpus import BONA_FIDE, Utterance
 from export.errors import InputError
-from export.jobs.steps import runnable
+from export.jobs.steps import TrialList
 from export.metrics.score_files import Line
-from export.parity.decisions import Rung, compare
-from export.runtime.contract import (
-    SpeakerContract,
-)
 from export.runtime.verifier import VerifiedFile, Verifier, load_verifier
 
 _UTTERANCES = 30
@@ -61,34 +56,17 @@ def run_trials(
     return [verifier.compare(enrolled[trial.enrol], heard[trial.test]) for trial in trials]
 
 
-def climb(
-    paths: Mapping[str, Path],
-    contract: SpeakerContract,
-    held_out: Sequence[Utterance],
-    trials: Sequence[SpeakerTrial],
-    expected: Sequence[VerifiedFile],
-    progress: Progress,
-) -> list[Rung]:
-    """Run the trials with each runnable file and compare the decisions."""
-    names = [f"{result.enrol[0]} {result.file}" for result in expected]
-    rungs = []
-    for done, name in enumerate(runnable(paths)):
-        progress("verifying with every file", done, len(paths))
-        actual = raw_scores(run_trials(load_verifier(paths[name]), held_out, trials))
-        rungs.append(
-            compare(
-                paths[name].name,
-                name,
-                backends()[name].tolerance,
-                contract,
-                names,
-                labels_of_trials(trials),
-                raw_scores(expected),
-                actual,
-            )
-        )
-    progress("verifying with every file", len(paths), len(paths))
-    return rungs
+def trial_list(
+    held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial], scored: Sequence[VerifiedFile]
+) -> TrialList:
+    """The trials as the eager module scored them; every file runs all of them."""
+
+    def run(path: Path, compared: Sequence[int]) -> Tensor:
+        return raw_scores(run_trials(load_verifier(path), held_out, [trials[i] for i in compared]))
+
+    names = [f"{result.enrol[0]} {result.file}" for result in scored]
+    labels, scores = labels_of_trials(trials), raw_scores(scored)
+    return TrialList(names, labels, scores, run, range(len(trials)))
 
 
 def chosen(held_out: Sequence[Utterance], task: str) -> list[Utterance]:

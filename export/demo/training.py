@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import scriptable
-from export.corpus import Progress, Utterance
+from export.corpus import Utterance
+from export.progress import Progress
 from scriptable import EmbeddingPipeline, ScorePipeline, cut_windows
 
 HEADS: dict[str, Callable[[int], nn.Module]] = {

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from export.backends._base import select
-from export.demo.training import Settings
 from export.errors import InputError
 from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import export_all, scorer_row
@@ -58,10 +57,9 @@ def ship(
     pipeline.eval()
     with torch.no_grad():
         scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
-    settings = Settings(sample_rate=sample_rate, num_samples=n, hop=max(1, n // 2))
-    contract = make_contract(pipeline, settings, scores, labels, threshold)
+    contract = make_contract(pipeline, sample_rate, max(1, n // 2), scores, labels, threshold)
     row = scorer_row(pipeline, stem)
     use = select(list(backends))
-    _, records = export_all(out, row, pipeline, contract, windows[0], silent, use)
+    records = export_all(out, row, pipeline, contract, windows[0], silent, use)
     write_json(records, out / "parity.json")
     return records

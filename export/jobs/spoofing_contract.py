@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from export.demo.training import Settings
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.runtime import contract as contracts
 from export.runtime.contract import Audio, Contract, Decision, Windows
@@ -11,7 +10,8 @@ from scriptable import ScorePipeline
 
 def make_contract(
     pipeline: ScorePipeline,
-    settings: Settings,
+    sample_rate: int,
+    hop: int,
     scores: Tensor,
     labels: Tensor,
     threshold: ThresholdChoice | None = None,
@@ -23,8 +23,8 @@ def make_contract(
     level, words = point.choose(llrs, labels, "held-out recordings")
     return Contract(
         model=model_name(pipeline),
-        audio=Audio(sample_rate=settings.sample_rate),
-        windows=Windows(num_samples=settings.num_samples, hop=settings.hop),
+        audio=Audio(sample_rate=sample_rate),
+        windows=Windows(num_samples=pipeline.num_samples, hop=hop),
         decision=Decision(
             scale=calibration.scale,
             offset=calibration.offset,

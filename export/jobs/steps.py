@@ -13,34 +13,49 @@ from torch import Generator, Tensor, nn
 
 from export.backends._base import Backend, Inputs, Source, backends
 from export.catalog import Row, draw
-from export.corpus import Progress, Utterance
+from export.corpus import Utterance
 from export.jobs.latency import medians, use_one_thread
 from export.parity import check as parity
-from export.parity.decisions import Rung, compare
 from export.parity.record import Record
+from export.progress import Progress
 from export.report.result import ArtefactSummary
-from export.runtime.contract import AnyContract, Contract
+from export.runtime.contract import AnyContract
 from export.runtime.scorer import load_scorer
 from scriptable import ScorePipeline, average_windows, cut_windows
 
-_LADDER_TRIALS = 40
+_MOST_COMPARED = 40
 
 
 @dataclass(frozen=True)
-class Recordings:
-    """What the files' scores and decisions are compared on."""
+class TrialList:
+    """Trials as the trained module scores them, and how a saved file does."""
 
     names: Sequence[str]
-    waveforms: Sequence[Tensor]
     labels: Tensor
-    """``[U]``, 1 for bona fide; all alike where nothing is known."""
+    """``[T]``, 1 for bona fide, or for the same speaker; all alike where nothing is known."""
+    scores: Tensor
+    """Raw scores ``[T]`` by the trained module."""
+    run: Callable[[Path, Sequence[int]], Tensor]
+    """Raw scores by a saved file, of the trials of these indices."""
+    compared: Sequence[int]
+    """Indices of the trials that every file scores."""
 
-    def spread(self) -> list[int]:
-        """At most 40 indices, spread evenly so that both classes are there."""
-        count = len(self.names)
-        if count <= _LADDER_TRIALS:
-            return list(range(count))
-        return [round(i * (count - 1) / (_LADDER_TRIALS - 1)) for i in range(_LADDER_TRIALS)]
+
+def scorer_trials(utterances: Sequence[Utterance], scores: Tensor) -> TrialList:
+    """Recordings with the trained scorer's raw scores ``[U]``; files score at most 40 of them."""
+
+    def run(path: Path, chosen: Sequence[int]) -> Tensor:
+        scorer = load_scorer(path)
+        found = [scorer.score_waveform(utterances[i].waveform) for i in chosen]
+        return torch.tensor(found, dtype=torch.float64)
+
+    count, most = len(utterances), _MOST_COMPARED
+    spread: Sequence[int] = range(count)
+    if count > most:
+        # Evenly over the list, so that both classes are there.
+        spread = [round(i * (count - 1) / (most - 1)) for i in range(most)]
+    names = [utterance.name for utterance in utterances]
+    return TrialList(names, labels_of(utterances), scores, run, spread)
 
 
 def writers() -> list[Backend]:
@@ -83,7 +98,7 @@ def export_all(
     progress: Progress,
     use: Sequence[Backend] | None = None,
     dynamic_batch: bool = False,
-) -> tuple[list[parity.Trial], list[Record]]:
+) -> list[Record]:
     """Save through every backend and compare each file with the trained model."""
     trials = parity.make_trials(row, module, speech)
     methods = {method: row.draw(method, 0) for method in row.methods}
@@ -97,39 +112,7 @@ def export_all(
         path = out / f"{row.variant}{backend.suffix}"
         records += parity.check_backend(row, backend, source, trials, path)
     progress("exporting", len(use), len(use))
-    return trials, records
-
-
-def climb(
-    paths: Mapping[str, Path],
-    contract: Contract,
-    recordings: Recordings,
-    expected: Tensor,
-    progress: Progress,
-) -> list[Rung]:
-    """Score recordings with each runnable file and compare with eager's scores ``[U]``."""
-    chosen = recordings.spread()
-    names = [recordings.names[i] for i in chosen]
-    rungs = []
-    usable = runnable(paths)
-    for done, name in enumerate(usable):
-        progress("scoring with every file", done, len(usable))
-        scorer = load_scorer(paths[name])
-        actual = [scorer.score_waveform(recordings.waveforms[i]) for i in chosen]
-        rungs.append(
-            compare(
-                paths[name].name,
-                name,
-                backends()[name].tolerance,
-                contract,
-                names,
-                recordings.labels[chosen],
-                expected[chosen],
-                torch.tensor(actual, dtype=torch.float64),
-            )
-        )
-    progress("scoring with every file", len(usable), len(usable))
-    return rungs
+    return records
 
 
 def runnable(paths: Mapping[str, Path]) -> list[str]:

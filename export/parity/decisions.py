@@ -1,6 +1,6 @@
-"""The top rungs of parity: from equal tensors to equal decisions, on a list of recordings."""
+"""From equal tensors to equal decisions: saved files on one list of trials."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from export.backends import _base as backends
-from export.corpus import Progress, from_protocol
+from export.corpus import from_protocol
 from export.errors import InputError
+from export.progress import Progress, tracked
 from export.runtime.contract import AnyContract
 from export.runtime.scorer import load_scorer
 from scriptable import bootstrap_interval, equal_error_rate
@@ -65,7 +66,48 @@ def compare(
     )
 
 
-def climb(artifacts: Sequence[Path], protocol: Path, audio: Path, progress: Progress) -> list[Rung]:
+def compare_files(
+    paths: Sequence[Path],
+    score: Callable[[Path], Tensor],
+    contract: AnyContract,
+    names: Sequence[str],
+    labels: Tensor,
+    expected: Tensor | None,
+    progress: Progress,
+) -> list[Rung]:
+    """Score one list of trials with every file, and compare with the trained model.
+
+    Args:
+        paths: the saved files; each must run on this host.
+        score: raw scores ``[T]`` of the trials by one file.
+        contract: what the scores mean.
+        names: of the trials.
+        labels: ``[T]``, 1 for bona fide, or for the same speaker.
+        expected: raw scores ``[T]`` by the trained model; None: by the first file.
+        progress: told about each file.
+    """
+    rungs = []
+    for path in tracked(paths, "scoring with every file", progress):
+        actual, backend = score(path), backends.of(path)
+        expected = actual if expected is None else expected
+        rungs.append(
+            compare(
+                path.name,
+                backend.name,
+                backend.tolerance,
+                contract,
+                names,
+                labels,
+                expected,
+                actual,
+            )
+        )
+    return rungs
+
+
+def compare_scorers(
+    artifacts: Sequence[Path], protocol: Path, audio: Path, progress: Progress
+) -> list[Rung]:
     """Score a trial list with saved scorers; the first is what the others are compared with.
 
     Raises:
@@ -74,40 +116,23 @@ def climb(artifacts: Sequence[Path], protocol: Path, audio: Path, progress: Prog
     """
     if len(artifacts) < 2:
         raise InputError("artifact: give at least two, the reference first")
-    scorers = [load_scorer(path) for path in artifacts]
-    for scorer in scorers[1:]:
-        if scorer.contract != scorers[0].contract:
+    scorers = {path: load_scorer(path) for path in artifacts}
+    first = scorers[artifacts[0]]
+    for scorer in scorers.values():
+        if scorer.contract != first.contract:
             raise InputError(
-                f"{scorer.name}: its contract is not that of {scorers[0].name}: "
+                f"{scorer.name}: its contract is not that of {first.name}: "
                 "compare exports of one model"
             )
-    corpus = from_protocol(
-        protocol, audio, scorers[0].contract.audio.sample_rate, progress=progress
-    )
+    corpus = from_protocol(protocol, audio, first.contract.audio.sample_rate, progress=progress)
+
+    def score(path: Path) -> Tensor:
+        found = [scorers[path].score_waveform(u.waveform) for u in corpus.utterances]
+        return torch.tensor(found, dtype=torch.float64)
+
     names = [utterance.name for utterance in corpus.utterances]
     labels = torch.tensor([utterance.label for utterance in corpus.utterances])
-    scores = []
-    for done, scorer in enumerate(scorers):
-        progress("scoring with every file", done, len(scorers))
-        found = [scorer.score_waveform(utterance.waveform) for utterance in corpus.utterances]
-        scores.append(torch.tensor(found, dtype=torch.float64))
-    progress("scoring with every file", len(scorers), len(scorers))
-    rungs = []
-    for path, scorer, actual in zip(artifacts, scorers, scores, strict=True):
-        backend = backends.of(path)
-        rungs.append(
-            compare(
-                path.name,
-                backend.name,
-                backend.tolerance,
-                scorer.contract,
-                names,
-                labels,
-                scores[0],
-                actual,
-            )
-        )
-    return rungs
+    return compare_files(artifacts, score, first.contract, names, labels, None, progress)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:

@@ -32,6 +32,7 @@ from export.demo import spoofing as demo
 from export.demo import training
 from export.demo.training import Settings
 from export.errors import InputError
+from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import score
 from export.parity.decisions import Rung
 from export.runtime.audio import read_waveform
@@ -303,7 +304,7 @@ def test_scores_that_cannot_be_calibrated_are_bad_input(scores: list[float]) -> 
     labels = torch.tensor([0, 1, 0, 1])
     pipeline = training.build_pipeline(SETTINGS)
     with pytest.raises(InputError, match=r"held-out .*recordings") as caught:
-        demo.make_contract(pipeline, SETTINGS, torch.tensor(scores).double(), labels)
+        make_contract(pipeline, 8000, 4000, torch.tensor(scores).double(), labels)
     assert "\n" not in str(caught.value)
 
 
@@ -378,7 +379,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused_at_once(
 ) -> None:
     path = tmp_path / "out"
     path.write_text("in the way")
-    assert_refused(command("demo", "--out", path), f"{path}: is no folder")
+    assert_refused(command("demo", "--out", path), f"{path}: is not a folder")
     assert path.read_text() == "in the way"
 
 

@@ -279,7 +279,7 @@ def test_a_head_with_several_scores_is_no_scorer(own: Own, command: Command) -> 
 def test_bad_use_is_one_line(own: Own, command: Command) -> None:
     out = own.folder / "out"
     out.write_text("in the way")
-    assert_refused(command("model", own.config(), "--out", out), "is no folder")
+    assert_refused(command("model", own.config(), "--out", out), "is not a folder")
     assert_refused(command("model", own.folder / "no.yaml", "--out", own.folder / "a"), "no.yaml")
     options = ("--out", own.folder / "a", "--protocol", own.folder / "p.txt")
     assert_refused(command("model", own.config(), *options), "give --protocol and --audio together")
