@@ -1,4 +1,4 @@
-"""The command line: measure, print, write ``build/bench.json`` and the plot; fill the README."""
+"""The command line: measure, print, write ``build/bench.json`` and the plot; fill the page."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -67,9 +67,11 @@ def run(
 @app.command("readme")
 def fill_readme(
     source: Annotated[Path, typer.Option(help="What the benchmarks wrote.")] = _OUT,
-    target: Annotated[Path, typer.Option(help="The file with the markers.")] = Path("README.md"),
+    target: Annotated[Path, typer.Option(help="The file with the markers.")] = Path(
+        "docs/performance.md"
+    ),
 ) -> None:
-    """Write the performance section of the README from the measurements."""
+    """Write docs/performance.md from the measurements."""
     try:
         readme.fill(source, target)
     except (OSError, ValueError) as error:

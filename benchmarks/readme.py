@@ -1,4 +1,4 @@
-"""The performance section of the README, from ``build/bench.json``."""
+"""The measurements in ``docs/performance.md``, from ``build/bench.json``."""
 
 import json
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ def fill(source: Path, target: Path) -> None:
 
 
 def section(document: dict[str, Any]) -> str:
-    """The whole section in Markdown: what has a target of its own, the rest folded away."""
+    """The section in Markdown: what has a target of its own, the rest folded away."""
     records = document["records"]
     chosen = [record for record in records if record["target"] not in (None, _NO_SLOWER)]
     parts = [_introduction(document)]
     if chosen:
         parts.append(_ratios(chosen))
-    parts.append(_folded("Every loss beside its peer", _ratios(records)))
+    parts.append(_folded("Every loss beside its counterpart", _ratios(records)))
     if missed := _missed(document):
         parts.append(_folded("Targets that are missed, and what bounds them", missed))
     if document.get("scaling"):

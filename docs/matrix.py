@@ -1,4 +1,4 @@
-"""Write the README's parity matrix from a parity.json: python docs/matrix.py build/parity.json."""
+"""Write the matrix in parity-report.md: python docs/matrix.py build/parity.json."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import scriptable
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent / "parity-report.md"
 _FRONT = "front ends, encoders, pipelines"
 FAMILIES = {
     "frontend": _FRONT,
@@ -65,13 +65,11 @@ def _share(records: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Replace what stands between the README's markers."""
+    """Replace what stands between the page's markers."""
     document = json.loads(Path(sys.argv[1]).read_text())
     text = f"<!-- matrix: start -->\n{matrix(document['records'])}\n<!-- matrix: end -->"
-    README.write_text(
-        re.sub(
-            r"<!-- matrix: start -->.*<!-- matrix: end -->", text, README.read_text(), flags=re.S
-        )
+    PAGE.write_text(
+        re.sub(r"<!-- matrix: start -->.*<!-- matrix: end -->", text, PAGE.read_text(), flags=re.S)
     )
 
 

@@ -26,17 +26,18 @@ def missing(module: str) -> str:
 
     Example:
         >>> missing("soundfile")
-        "soundfile is not installed: pip install 'scriptable[cli]'"
+        "soundfile is not installed: pip install 'scriptable-speech[cli]'"
         >>> missing("yaml.nodes"), missing("coremltools")
-        ("yaml is not installed: pip install 'scriptable[cli]'",
-         "coremltools is not installed: pip install 'scriptable[coreml]'")
+        ("yaml is not installed: pip install 'scriptable-speech[cli]'",
+         "coremltools is not installed: pip install 'scriptable-speech[coreml]'")
         >>> missing("torchaudio")
         'torchaudio is not installed: pip install torchaudio in the version of your torch'
     """
     package = module.partition(".")[0]
     if package in ("torch", "torchaudio"):
         return f"{package} is not installed: pip install {package} in the version of your torch"
-    return f"{package} is not installed: pip install 'scriptable[{_EXTRAS.get(package, 'cli')}]'"
+    extra = _EXTRAS.get(package, "cli")
+    return f"{package} is not installed: pip install 'scriptable-speech[{extra}]'"
 
 
 def not_installed(error: ImportError) -> str:

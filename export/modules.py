@@ -23,8 +23,7 @@ def load_module(name: str) -> ModuleType:
     if path.suffix == ".py":
         return _load_file(path)
     # As with python -m: the installed command does not look into the current folder by itself.
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.append(os.getcwd())
+    _search(os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -65,7 +64,7 @@ def _load_file(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # As for a script, what lies beside the file can be imported; and pickling finds the module.
-    sys.path.append(str(path.resolve().parent))
+    _search(str(path.resolve().parent))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -73,6 +72,13 @@ def _load_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise InputError(_place(error, str(path))) from error
     return module
+
+
+def _search(folder: str) -> None:
+    """Import from a folder, too, behind our own packages: a file export.py there hides no ours."""
+    for place in (str(Path(__file__).resolve().parents[1]), folder):
+        if place not in sys.path and not (place == os.getcwd() and "" in sys.path):
+            sys.path.append(place)
 
 
 def _place(error: Exception, name: str) -> str:

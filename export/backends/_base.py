@@ -120,7 +120,7 @@ class Backend(ABC):
     def unavailable(self) -> str:
         """Empty when the backend can be used here, else what to install."""
         if importlib.util.find_spec(self.package) is None:
-            return f"{self.package} is not installed: pip install 'scriptable[{self.extra}]'"
+            return f"{self.package} is not installed: pip install 'scriptable-speech[{self.extra}]'"
         return ""
 
     @abstractmethod

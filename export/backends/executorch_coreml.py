@@ -25,7 +25,7 @@ class ExecuTorchCoreML(ExecuTorchBackend):
     def unavailable(self) -> str:
         """Needs coremltools beside executorch."""
         if importlib.util.find_spec("coremltools") is None:
-            return "coremltools is not installed: pip install 'scriptable[coreml]'"
+            return "coremltools is not installed: pip install 'scriptable-speech[coreml]'"
         return super().unavailable()
 
     def save(self, source: Source, path: Path) -> None:

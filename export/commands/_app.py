@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 _HELP = """Export speech scorers to mobile runtimes and prove each file equal to the trained model.
 
-Example: python -m export demo
+Example: scriptable demo
 """
 
 app = typer.Typer(

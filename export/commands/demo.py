@@ -51,7 +51,7 @@ def demo(
 ) -> None:
     """Train a scorer, export it to every backend, and prove each file.
 
-    Example: python -m export demo --speech my_recordings --out build/mine
+    Example: scriptable demo --speech my_recordings --out build/mine
     """
     from export.demo import spoofing as job
     from export.demo.training import Settings

@@ -7,7 +7,7 @@ from export.commands._app import app, out
 def list_all() -> None:
     """List the catalogue's entries and the backends with their availability.
 
-    Example: python -m export list
+    Example: scriptable list
     """
     from export.report.terminal import backend_table, catalogue_table
 

@@ -50,7 +50,7 @@ def metrics(
 ) -> None:
     """Error rates, detection costs and calibration of a score file, with 95 % intervals.
 
-    Example: python -m export metrics build/demo/scores.csv --part held_out --plot det.png
+    Example: scriptable metrics build/demo/scores.csv --part held_out --plot det.png
     """
     from export.metrics.measures import Costs, measure, scored_trials
     from export.metrics.score_files import join, read_keys, read_scores, read_tandem_scores

@@ -42,7 +42,7 @@ def model(
 
     The encoder is any torch.nn.Module that can be imported, by its dotted path.
 
-    Example: python -m export model scorer.yaml --checkpoint weights.safetensors --out build/mine
+    Example: scriptable model scorer.yaml --checkpoint weights.safetensors --out build/mine
     """
     from export.backends._base import select
     from export.jobs import model as job

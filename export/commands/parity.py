@@ -47,9 +47,9 @@ def parity(
     --artifact, the first artefact is the reference that the scores and decisions of the
     others are compared with.
 
-    Example: python -m export parity --entry AMSoftmax --json build/parity.json
+    Example: scriptable parity --entry AMSoftmax --json build/parity.json
 
-    Example: python -m export parity --module my_losses.py --html build/mine.html
+    Example: scriptable parity --module my_losses.py --html build/mine.html
     """
     if artifact:
         if protocol is None or audio is None:

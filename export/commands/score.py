@@ -19,7 +19,7 @@ def score(
 ) -> None:
     """Score recordings with a saved artefact through its own runtime.
 
-    Example: python -m export score build/demo/spoof_scorer.xnnpack.pte a.wav b.wav --json
+    Example: scriptable score build/demo/spoof_scorer.xnnpack.pte a.wav b.wav --json
     """
     from export.runtime.scorer import load_scorer
 

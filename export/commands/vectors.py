@@ -18,7 +18,7 @@ def vectors(
     vectors.json holds the contract and a list of cases; each names a WAV file and a file of its
     windows, float32 little-endian, n_windows times the contract's num_samples.
 
-    Example: python -m export vectors build/demo/spoof_scorer.xnnpack.pte --out build/vectors
+    Example: scriptable vectors build/demo/spoof_scorer.xnnpack.pte --out build/vectors
     """
     from export.jobs.vectors import write_vectors
     from export.runtime.scorer import load_scorer

@@ -24,7 +24,7 @@ def verify(
 
     Both options take one file or several: --enrol a.wav b.wav --test c.wav d.wav.
 
-    Example: python -m export verify build/demo-verification/speaker_verifier.ptl
+    Example: scriptable verify build/demo-verification/speaker_verifier.ptl
     --enrol a.wav b.wav --test c.wav
     """
     from export.runtime.verifier import load_verifier

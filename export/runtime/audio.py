@@ -78,7 +78,7 @@ def _load_soundfile() -> ModuleType:
         import soundfile
     except (ImportError, OSError) as error:
         raise MissingPackageError(
-            f"reading audio files needs soundfile ({error}): pip install 'scriptable[cli]'"
+            f"reading audio files needs soundfile ({error}): pip install 'scriptable-speech[cli]'"
         ) from error
     module: ModuleType = soundfile
     return module

@@ -97,6 +97,8 @@ def _run_command(line: str, run: Run) -> Ran | None:
     while re.fullmatch(r"\w+=\S*", words[0]):
         words = words[1:]
     program, rest = words[0], words[1:]
+    if program == "scriptable":
+        return _export(rest, run)
     if program.removeprefix(".venv/bin/") in ("python", "torchrun"):
         if rest[:2] == ["-m", "export"]:
             return _export(rest[2:], run)

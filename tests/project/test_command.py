@@ -161,7 +161,7 @@ def test_a_missing_command_line_package_says_what_to_install(package: str) -> No
     ran = run_python(blocked + "runpy.run_module('export', run_name='__main__')")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"error: {package}")
-    assert ran.stderr.endswith("is not installed: pip install 'scriptable[cli]'\n")
+    assert ran.stderr.endswith("is not installed: pip install 'scriptable-speech[cli]'\n")
     assert ran.stderr.count("\n") == 1
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,30 @@ from export.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TWO_HEADS = """
+import torch
+from scriptable import register_loss
+
+class Distance(torch.nn.Module):
+    def __init__(self, embedding_dim: int) -> None:
+        super().__init__()
+        self.centre = torch.nn.Parameter(torch.ones(embedding_dim))
+
+    def forward(self, embeddings, labels):
+        return (labels * -self.score(embeddings)).mean()
+
+    @torch.jit.export
+    def score(self, embeddings):
+        return -(embeddings - self.centre).square().sum(1)
+
+@register_loss("First")
+class First(Distance):
+    pass
+
+@register_loss("Second")
+class Second(Distance):
+    pass
+"""
 
 
 def run(*arguments: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,13 +64,13 @@ def test_every_command_has_an_example_that_it_takes(name: str) -> None:
     known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     for example in examples:
         words = shlex.split(example)
-        assert words[:4] == ["python", "-m", "export", name]
+        assert words[:2] == ["scriptable", name]
         assert {word for word in words if word.startswith("--")} <= known, example
 
 
 def test_the_help_of_all_has_an_example_too(command: Command) -> None:
     ran = command("--help")
-    assert "Example: python -m export demo" in ran.out
+    assert "Example: scriptable demo" in ran.out
     assert all(name in ran.out for name in COMMANDS)
 
 
@@ -85,13 +110,13 @@ def test_with_torch_alone_every_command_says_what_to_install(command: str) -> No
     blocked = f"sys.modules.update(dict.fromkeys({(*CLI, 'executorch', 'coremltools')!r}))"
     ran = run(command, code=blocked)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "error: typer is not installed: pip install 'scriptable[cli]'\n"
+    assert ran.stderr == "error: typer is not installed: pip install 'scriptable-speech[cli]'\n"
 
 
 def test_a_package_that_every_command_needs_is_one_line() -> None:
     ran = run("list", code="sys.modules['pydantic'] = None")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "error: pydantic is not installed: pip install 'scriptable[cli]'\n"
+    assert ran.stderr == "error: pydantic is not installed: pip install 'scriptable-speech[cli]'\n"
 
 
 def blocked(patch: pytest.MonkeyPatch, package: str) -> None:
@@ -121,7 +146,7 @@ def test_a_missing_package_is_one_line_before_the_work(
     (tmp_path / "scorer.yaml").write_text("encoder: 1\nloss: 1\n")
     monkeypatch.chdir(tmp_path)
     ran = command(*arguments)
-    assert_refused(ran, f"{package} is not installed: pip install 'scriptable[cli]'")
+    assert_refused(ran, f"{package} is not installed: pip install 'scriptable-speech[cli]'")
     assert not (tmp_path / "made").exists()
 
 
@@ -140,4 +165,22 @@ def test_an_artefact_whose_runtime_is_missing_is_one_line(
     monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / f"a{suffix}").write_text("")
     ran = command("score", tmp_path / f"a{suffix}", write_wav(tmp_path / "a.wav", voice(4000)))
-    assert_refused(ran, f"{package} is not installed: pip install 'scriptable[{extra}]'")
+    assert_refused(ran, f"{package} is not installed: pip install 'scriptable-speech[{extra}]'")
+
+
+def test_a_file_called_export_beside_the_users_does_not_hide_ours(tmp_path: Path) -> None:
+    (tmp_path / "export.py").write_text("raise SystemExit('the user\\'s own export.py ran')\n")
+    (tmp_path / "own.py").write_text(TWO_HEADS)
+    script = shutil.which("scriptable", path=str(Path(sys.executable).parent))
+    if script is None:
+        pytest.skip("the console script is not installed: pip install -e .")
+    ran = subprocess.run(
+        [script, "parity", "--module", "own.py", "--backend", "trace", "--jobs", "2"],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "8 pass" in ran.stdout

@@ -110,10 +110,23 @@ def _is_link(token: Token) -> bool:
     return token.type in ("link_open", "image")
 
 
-def test_the_matrix_has_a_row_for_every_family() -> None:
-    """Only what sums several heads belongs to no family."""
-    others = {row.entry for row in rows() if matrix.family(row.entry) not in README}
-    assert others <= {"MultiLoss"}
+def test_every_entry_has_a_line_in_the_matrix() -> None:
+    page = matrix.PAGE.read_text()
+    assert {row.entry for row in rows() if f"| {matrix.family(row.entry)} |" not in page} == set()
+
+
+def test_an_entry_of_no_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert matrix.family("SphereFace2") == matrix.family("LogSoftmaxWrapper") == "heads"
+    assert matrix.family("PitWrapper") == "separation"
+    monkeypatch.setattr(scriptable, "odd", lambda: None, raising=False)
+    with pytest.raises(ValueError, match="lies in no folder"):
+        matrix.family("odd")
+
+
+def test_the_readme_is_short_and_its_first_screen_has_both_commands() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 230
+    assert {"$ make demo", "$ make test"} <= {line.partition("  ")[0] for line in lines[:25]}
 
 
 def test_the_matrix_counts_a_gap_as_none_passing() -> None:
@@ -121,7 +134,7 @@ def test_the_matrix_counts_a_gap_as_none_passing() -> None:
     good = {**record, "content": "example", "status": "pass", "max_abs_error": 1e-6}
     bad = {**record, "content": "other", "status": "waived", "max_abs_error": None}
     table = matrix.matrix([{**good, "tolerance": 1e-5}, {**bad, "tolerance": None}])
-    assert "| masked losses | ✗ 0 of 1 |" in table
+    assert "| losses over frames | ✗ 0 of 1 |" in table
     assert "| largest error / tolerance | 10.0% |" in table
 
 

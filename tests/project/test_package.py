@@ -135,4 +135,4 @@ def test_a_command_names_the_extra_that_is_missing(clean: Path) -> None:
     ran = run(clean, "-m", "export", "list")
     assert ran.returncode == 2
     assert len(ran.stderr.splitlines()) == 1, ran.stderr
-    assert "pip install 'scriptable[cli]'" in ran.stderr
+    assert "pip install 'scriptable-speech[cli]'" in ran.stderr

@@ -363,7 +363,7 @@ def test_a_backend_whose_package_is_missing_says_what_to_install(
     monkeypatch.setattr(type(usable("executorch_xnnpack")), "package", "not_there_at_all")
     assert_refused(
         command("score", path, wav),
-        f"{path}: not_there_at_all is not installed: pip install 'scriptable[executorch]'",
+        f"{path}: not_there_at_all is not installed: pip install 'scriptable-speech[executorch]'",
     )
 
 

@@ -337,7 +337,7 @@ def test_a_backend_that_is_not_installed_is_skipped_with_a_hint() -> None:
     for record in check_row(a_row(), [NotThere()]):
         assert record.status == "skipped"
         assert record.reason == (
-            "no_such_package is not installed: pip install 'scriptable[magic]'"
+            "no_such_package is not installed: pip install 'scriptable-speech[magic]'"
         )
 
 
