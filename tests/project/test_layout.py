@@ -1,11 +1,14 @@
 """What holds for the code as a whole: nothing public without proof, imports one way, light."""
 
 import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import export.catalog
 import scriptable
 from export.catalog import NOT_EXPORTED, rows
 
@@ -34,6 +37,19 @@ def test_every_public_name_is_a_row_or_says_why_not() -> None:
     assert proven - public == set(), "rows for names that are not public"
     assert proven & NOT_EXPORTED.keys() == set(), "names that are both a row and not exported"
     assert all(len(reason) > 8 for reason in NOT_EXPORTED.values())
+
+
+def test_a_row_file_is_called_like_what_it_proves() -> None:
+    """``export/catalog/heads/ge2e.py`` proves ``scriptable/heads/ge2e.py``, and nothing else."""
+    found = 0
+    for info in pkgutil.walk_packages(export.catalog.__path__, "export.catalog."):
+        place = info.name.replace("export.catalog", "scriptable")
+        for row in getattr(importlib.import_module(info.name), "ROWS", []):
+            found += 1
+            for name in (row.entry, *row.also):
+                home = getattr(scriptable, name).__module__
+                assert f"{home}.".startswith(f"{place}."), f"{info.name}: {name} is in {home}"
+    assert found == len(rows())
 
 
 def test_public_names_exist_and_have_docstrings_with_an_example() -> None:

@@ -1,0 +1,16 @@
+"""Rows of the prototypical losses."""
+
+import scriptable
+from export.catalog.heads._kinds import metric
+
+ROWS = [
+    metric(
+        "AngularPrototypical",
+        scriptable.AngularPrototypical,
+        also=("angular_prototypical_loss",),
+    ),
+    metric(
+        "AngularPrototypical", lambda: scriptable.AngularPrototypical(query=0), "first is the query"
+    ),
+    metric("Prototypical", scriptable.Prototypical, also=("prototypical_loss",)),
+]
