@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
-from export.backends._base import Inputs
+from export.backends import Inputs
 
 Draw = Callable[[Generator], Inputs]
 """Draws one set of inputs; the same shapes for every generator, other content for every seed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export.backends._base import backends
+from export.backends import all_backends
 from export.corpus import BONA_FIDE, Progress, Utterance
 from export.errors import InputError
 from export.jobs.steps import runnable
@@ -79,7 +79,7 @@ def climb(
             compare(
                 paths[name].name,
                 name,
-                backends()[name].tolerance,
+                all_backends()[name].tolerance,
                 contract,
                 names,
                 labels_of_trials(trials),

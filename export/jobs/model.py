@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from export.backends._base import Backend
+from export.backends import Backend
 from export.corpus import BONA_FIDE, Progress, Utterance, from_protocol
 from export.errors import InputError
 from export.extras import require

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export.backends import _base as backends
+from export import backends
 from export.corpus import Progress, from_protocol
 from export.errors import InputError
 from export.runtime.contract import AnyContract
@@ -94,7 +94,7 @@ def climb(artifacts: Sequence[Path], protocol: Path, audio: Path, progress: Prog
     progress("scoring with every file", len(scorers), len(scorers))
     rungs = []
     for path, scorer, actual in zip(artifacts, scorers, scores, strict=True):
-        backend = backends.of(path)
+        backend = backends.backend_of(path)
         rungs.append(
             compare(
                 path.name,

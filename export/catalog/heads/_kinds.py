@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Generator, nn
 
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Draw, Row
 

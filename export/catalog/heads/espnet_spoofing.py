@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Generator, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Row
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 
 BATCH, FRAMES, CLASSES = 3, 7, 5

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Generator, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.losses._log_probabilities import BATCH, CLASSES, FRAMES, class_weights
 from export.catalog.row import Draw, Padding, Row

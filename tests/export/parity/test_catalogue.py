@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export.backends._base import Inputs, backends, flatten
+from export.backends import Inputs, all_backends, flatten
 from export.catalog import Row, rows
 from export.parity.check import check_row
 from export.runtime.audio import read_waveform
@@ -35,7 +35,7 @@ def speech() -> Tensor:
 
 @pytest.fixture(scope="module")
 def runnable() -> list:
-    return [b for b in backends().values() if b.runnable and not b.emulated]
+    return [b for b in all_backends().values() if b.runnable and not b.emulated]
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if not row.speech], ids=by_id)
