@@ -171,9 +171,9 @@ def _latency(call: Callable[[], object], subject: Subject) -> dict[str, Any]:
 
 def profile(path: Path, method: str, inputs: Sequence[Any]) -> list[dict[str, Any]]:
     """Median milliseconds of each operator, from ExecuTorch's own trace."""
-    from export.backends._executorch import native_notices_hidden, quiet
+    from export.backends import native_notices_hidden, quiet_executorch
 
-    with tempfile.TemporaryDirectory() as folder, native_notices_hidden(), quiet():
+    with tempfile.TemporaryDirectory() as folder, native_notices_hidden(), quiet_executorch():
         from executorch.devtools import Inspector
         from executorch.extension.pybindings.portable_lib import _load_for_executorch
 

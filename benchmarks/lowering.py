@@ -6,8 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from export.backends import Source, all_backends
-from export.backends._executorch import quiet
+from export.backends import Source, all_backends, quiet_executorch
 from export.catalog import Row, rows
 
 
@@ -31,7 +30,7 @@ def measure(row: Row) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.process_time()
-        with quiet():
+        with quiet_executorch():
             program = source.exported(method)
         exported = time.process_time()
         path = Path(folder) / f"row{backend.suffix}"

@@ -18,7 +18,7 @@ from scriptable import (
     VariationalAutoencoderLossDetails,
     VariationalAutoencoderOutput,
 )
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 _BATCH, _FRAMES, _FEATURES = 3, 7, 4
 

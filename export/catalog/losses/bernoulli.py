@@ -9,7 +9,7 @@ from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.losses._log_probabilities import BATCH, CLASSES, FRAMES, class_weights
 from export.catalog.row import Draw, Padding, Row
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 
 def _logits(g: Generator) -> Inputs:

@@ -7,7 +7,7 @@ from torch import nn
 import scriptable
 from export.catalog.losses._log_probabilities import class_weights, frames, padded, utterances
 from export.catalog.row import Draw, Padding, Row
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 _PADDING = Padding(length=2, inputs=(0,))
 

@@ -3,7 +3,7 @@
 import scriptable
 from export.catalog.losses._log_probabilities import frames, padded, utterances
 from export.catalog.row import Draw, Padding, Row
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 
 def _kldiv(variant: str, reduction: str, inputs: Draw, smoothing: float = 0.1) -> Row:

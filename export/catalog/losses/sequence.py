@@ -9,7 +9,7 @@ import scriptable
 from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 _BATCH, _FRAMES, _LABELS, _CLASSES = 3, 8, 3, 5
 _BLANK = 1
