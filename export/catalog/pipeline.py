@@ -8,6 +8,7 @@ from torch import Generator, nn
 import scriptable
 from export.backends import Inputs
 from export.catalog import draw
+from export.catalog.encoders import ATTENTION
 from export.catalog.row import Draw, Row
 
 _SPEAKERS, _BATCH, _DIM, _SAMPLES = 3, 4, 8, 4000
@@ -37,18 +38,26 @@ def _trial(g: Generator) -> Inputs:
     return draw.normal(g, _SPEAKERS, _DIM), draw.normal(g, _BATCH, _DIM)
 
 
-def _pipeline(entry: str, module: Callable[[], nn.Module], **verify: Draw) -> Row:
+def _pipeline(
+    entry: str, module: Callable[[], nn.Module], encoders: tuple[str, ...], **verify: Draw
+) -> Row:
     return Row(
         entry=entry,
         module=module,
         methods={"forward": lambda g: (draw.waveform(g, 2, _SAMPLES),), **verify},
         speech={"forward": draw.speech(_SAMPLES)},
+        idle={f"{encoder}.pooling.attention.bias": ATTENTION for encoder in encoders},
         on_device=True,
     )
 
 
 ROWS = [
-    _pipeline("ScorePipeline", _spoof),
-    _pipeline("EmbeddingPipeline", _verification, verify=_trial),
-    _pipeline("SASVPipeline", _sasv, verify=lambda g: (*_trial(g), draw.normal(g, _BATCH))),
+    _pipeline("ScorePipeline", _spoof, ("encoder",)),
+    _pipeline("EmbeddingPipeline", _verification, ("encoder",), verify=_trial),
+    _pipeline(
+        "SASVPipeline",
+        _sasv,
+        ("speaker.encoder", "countermeasure.encoder"),
+        verify=lambda g: (*_trial(g), draw.normal(g, _BATCH)),
+    ),
 ]

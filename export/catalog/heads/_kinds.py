@@ -1,6 +1,7 @@
 """Rows of the three kinds of head: over speakers, over spoofing classes, over embeddings alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from torch import Generator, nn
 
@@ -12,6 +13,8 @@ DIM, SPEAKERS = 8, 7
 """Size of the embeddings, and number of classes of a head over speakers."""
 _BATCH = 6
 _UTTERANCES, _TEST = 3, 5
+
+SHIFT = {"b": "the same number added to all similarities: a softmax over them does not see it"}
 
 
 def embeddings(g: Generator) -> Inputs:
@@ -67,7 +70,11 @@ def spoofing(
 
 
 def metric(
-    entry: str, module: Callable[[], nn.Module], variant: str = "", also: tuple[str, ...] = ()
+    entry: str,
+    module: Callable[[], nn.Module],
+    variant: str = "",
+    also: tuple[str, ...] = (),
+    idle: Mapping[str, str] = MappingProxyType({}),
 ) -> Row:
     """A head over embeddings of speakers × utterances, without class centres."""
 
@@ -84,5 +91,6 @@ def metric(
         variant,
         also,
         score_batch=1,
+        idle=idle,
         on_device=not variant,
     )
