@@ -269,5 +269,15 @@ def test_a_row_that_kills_its_process_fails_and_the_others_pass(
     assert cells["Dies", "other"] == ("fail", "the process that checked the row died")
 
 
-def test_there_is_at_least_one_worker() -> None:
-    assert 1 <= default_jobs() <= 8
+@pytest.mark.parametrize(("processors", "jobs"), [(1, 1), (3, 3), (8, 8), (64, 8)])
+def test_there_are_as_many_workers_as_processors_up_to_8(
+    processors: int, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = set(range(processors))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: allowed, raising=False)
+    assert default_jobs() == jobs
+
+
+def test_two_workers_where_the_processors_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    assert default_jobs() == 2
