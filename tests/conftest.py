@@ -18,11 +18,14 @@ CHOSEN = pytest.StashKey[list[Row]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--entry``, which ``make check`` uses."""
+    """Add ``--entry``, which ``make check`` uses, and ``--backend`` of ``make test-oldest``."""
     parser.addoption(
         "--entry",
         help="only this entry: its rows of the catalogue, the examples of its names, and the "
         "library's test files that name it",
+    )
+    parser.addoption(
+        "--backend", action="append", help="save the battery's files by this backend; repeatable"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export.backends import Inputs, all_backends, flatten
+from export.backends import Inputs, flatten, select
 from export.catalog import Row, rows
 from export.parity.check import check_row, make_trials
 from export.runtime.audio import read_waveform
@@ -34,8 +34,9 @@ def speech() -> Tensor | None:
 
 
 @pytest.fixture(scope="module")
-def runnable() -> list:
-    return [b for b in all_backends().values() if b.runnable and not b.emulated]
+def runnable(pytestconfig: pytest.Config) -> list:
+    asked = pytestconfig.getoption("--backend")
+    return [b for b in select(asked) if asked or (b.runnable and not b.emulated)]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=by_id)
