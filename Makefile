@@ -2,8 +2,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 2
+# Real speech for the checks; without it only what needs it is skipped, and says so.
+SCRIPTABLE_SPEECH ?= $(realpath ../shared/data/speech)
+export SCRIPTABLE_SPEECH
 
-.PHONY: setup demo test check new-loss lint docs package bench peers clean
+.PHONY: setup demo test test-oldest check new-loss lint docs package bench peers clean
 
 setup: .venv/.installed
 
@@ -27,15 +30,28 @@ demo: setup
 test: peers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-# The whole battery for one entry: make check ENTRY=AMSoftmax
+# The whole battery for one entry, its examples, and the test files that name it:
+# make check ENTRY=AMSoftmax
 check: setup
 	$(if $(ENTRY),,$(error ENTRY: say which entry, as in make check ENTRY=AMSoftmax))
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --entry '$(ENTRY)' tests/export/parity/test_catalogue.py scriptable
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --entry '$(ENTRY)' tests scriptable
 
 # A head that already passes everything, to put a formula into: make new-loss NAME=CentreLoss
 new-loss: setup
 	$(if $(NAME),,$(error NAME: say how it is called, as in make new-loss NAME=CentreLoss))
 	@$(BIN)/python tools/new_loss.py '$(NAME)'
+
+# What pyproject.toml's lowest versions can still do: script, trace and torch.export of every entry.
+test-oldest: .venv-oldest/.installed
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(WORKERS) --dist worksteal -p no:doctest \
+	  $(addprefix --backend=,torchscript trace lite torch_export) \
+	  tests/export/parity/test_catalogue.py $(addprefix tests/,heads losses scoring metrics frontend)
+
+.venv-oldest/.installed: pyproject.toml tools/oldest.py
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check 'numpy<2.4' \
+	  $$($(PYTHON) tools/oldest.py cli pytest pytest-xdist hypothesis)
+	touch $@
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MADE = {
     "loss.py.txt": "scriptable/heads/{file}.py",
-    "row.py.txt": "export/catalog/{file}.py",
+    "row.py.txt": "export/catalog/heads/{file}.py",
     "test.py.txt": "tests/heads/test_{file}.py",
 }
 
@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> str:
     made = "\n".join(f"  {path.relative_to(ROOT)}" for path in (*paths.values(), public))
     return (
         f"{names['module']} is in place and complete; put your formula into it:\n{made}\n"
-        f"then: make check ENTRY={names['module']} && make lint"
+        f"then: make check ENTRY={names['module']}  # the battery, the examples and "
+        f"{paths['test.py.txt'].relative_to(ROOT)}\n      make lint"
     )
 
 

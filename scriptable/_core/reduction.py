@@ -22,7 +22,6 @@ from torch import Tensor
 
 from scriptable._core.checks import check_choice, check_shape
 from scriptable._core.numeric import at_least_float32
-from scriptable._core.shortcut import Selected, takes_shortcut
 
 REDUCTIONS = ["mean", "batch", "batchmean", "sum", "none"]
 
@@ -94,9 +93,6 @@ def expand_mask(mask: Tensor, like: Tensor) -> Tensor:
 
 def select(x: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
     """``x`` with ``fill`` wherever a mask that broadcasts to it is False."""
-    if not torch.jit.is_scripting():
-        if takes_shortcut(x):
-            return Selected.apply(x, mask, fill)
     other = torch.full((), fill, dtype=x.dtype, device=x.device)
     return torch.where(mask, x, other)
 

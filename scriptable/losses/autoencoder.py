@@ -50,10 +50,11 @@ class VariationalAutoencoderLossDetails(NamedTuple):
 
 
 def _register(result: type) -> None:
-    """Let saved programs name the type of a result."""
-    torch.utils._pytree._register_namedtuple(
-        result, serialized_type_name=f"scriptable.autoencoder.{result.__name__}"
-    )
+    """Let saved programs name the type of a result, by the name that they have always had."""
+    name = f"scriptable.autoencoder.{result.__name__}"
+    torch.utils._pytree._register_namedtuple(result, serialized_type_name=name)
+    # Their example inputs are pickled, under the name of the day.
+    torch.serialization.add_safe_globals([result, (result, name)])
 
 
 for _result in (

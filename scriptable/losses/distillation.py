@@ -6,7 +6,6 @@ from torch import Tensor
 from scriptable._core.checks import check_rank, check_shape
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import frame_mask, reduce_valid, select_valid
-from scriptable._core.shortcut import FrameProducts, takes_shortcut
 
 
 def ce_kd(inp: Tensor, target: Tensor) -> Tensor:
@@ -71,11 +70,6 @@ def nll_loss_kd(probabilities: Tensor, targets: Tensor, rel_lab_lengths: Tensor)
     check_shape("targets", targets, list(probabilities.shape))
     batch, frames, features = probabilities.shape
     mask = frame_mask(rel_lab_lengths, batch, frames)
-    if not torch.jit.is_scripting():
-        if takes_shortcut(probabilities) and targets.dtype == probabilities.dtype:
-            student, teacher = at_least_float32(probabilities), at_least_float32(targets)
-            products = FrameProducts.apply(student, teacher, mask)
-            return -reduce_valid(products, mask, "mean")
     student, teacher = probabilities, select_valid(targets, mask)
     if targets.requires_grad:
         # Otherwise NaN in the student's padding reaches no gradient, and the selection of the

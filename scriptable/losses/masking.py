@@ -17,7 +17,6 @@ from scriptable._core.reduction import (
     reduce_valid,
     select_valid,
 )
-from scriptable._core.shortcut import Selected, takes_shortcut
 
 
 def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: int = 1) -> Tensor:
@@ -133,9 +132,6 @@ def reduce_loss(
 
 def _valid(loss: Tensor, mask: Tensor) -> Tensor:
     """The loss with 0 where the mask is 0."""
-    if not torch.jit.is_scripting():
-        if takes_shortcut(loss):
-            return Selected.apply(loss, mask, 0.0)
     return torch.where(mask != 0, loss, torch.zeros_like(loss))
 
 

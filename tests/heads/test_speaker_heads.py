@@ -102,20 +102,19 @@ def test_labels_and_columns_of_the_spoofing_heads(make) -> None:
 def test_sphereface2_is_the_formula() -> None:
     head = SphereFace2(4, 5).double()
     head.update(0.4)
+    centres, bias = torch.randn(5, 4, dtype=torch.float64), 1.5
+    head.load_state_dict(head.state_dict() | {"weight": centres, "bias": torch.full((1, 1), bias)})
     input, label = torch.randn(3, 4, dtype=torch.float64), torch.randint(5, (3,))
-    with torch.no_grad():
-        cosine = head.score(input)
-        total = 0.0
-        for i in range(3):
-            for j in range(5):
-                g = 2 * ((float(cosine[i, j]) + 1) / 2) ** 3 - 1
-                if j == int(label[i]):
-                    z = -40 * (g - 0.4) - float(head.bias)
-                    total += 0.7 / 40 * math.log1p(math.exp(z))
-                else:
-                    z = 40 * (g + 0.4) + float(head.bias)
-                    total += 0.3 / 40 * math.log1p(math.exp(z))
-        assert numbers(head(input, label)) == pytest.approx([total / 3], rel=1e-9)
+    total = 0.0
+    for x, target in zip(input.tolist(), label.tolist(), strict=True):
+        for j, centre in enumerate(centres.tolist()):
+            product = sum(a * b for a, b in zip(x, centre, strict=True))
+            g = 2 * ((product / (math.hypot(*x) * math.hypot(*centre)) + 1) / 2) ** 3 - 1
+            if j == target:
+                total += 0.7 / 40 * math.log1p(math.exp(-40 * (g - 0.4) - bias))
+            else:
+                total += 0.3 / 40 * math.log1p(math.exp(40 * (g + 0.4) + bias))
+    assert numbers(head(input, label).detach()) == pytest.approx([total / 3], rel=1e-9)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 7, 7205])

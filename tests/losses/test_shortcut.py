@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 import scriptable
 from scriptable._core import shortcut as _shortcut
-from scriptable._core.reduction import select, select_valid
 
 _BATCH, _FRAMES, _FEATURES = 4, 150, 64
 _LENGTH = torch.tensor([1.0, 0.5, 0.02, 0.0])
@@ -35,20 +34,7 @@ def _vae(reduction: str) -> Callable[..., Tensor]:
 
 def _losses() -> dict[str, tuple[Callable[..., Tensor], int]]:
     """Each with the number of tensors that it takes and differentiates by."""
-    smooth = nn.SmoothL1Loss(reduction="none")
-    found: dict[str, tuple[Callable[..., Tensor], int]] = {
-        "kd": (lambda x, y: scriptable.nll_loss_kd(x, y, _LENGTH), 2),
-        "mse none": (lambda x, y: scriptable.mse_loss(x, y, _LENGTH, 3, "none"), 2),
-        "l1 none": (lambda x, y: scriptable.l1_loss(x, y, _LENGTH, 3, "none"), 2),
-        "bce": (lambda x: scriptable.bce_loss(x, torch.ones_like(x), _LENGTH), 1),
-        "own": (lambda x, y: scriptable.compute_masked_loss(smooth, x, y, _LENGTH), 2),
-        "reduced": (
-            lambda x: scriptable.reduce_loss(
-                x, scriptable.compute_length_mask(_normal(9, x.dtype), _LENGTH)
-            ),
-            1,
-        ),
-    }
+    found: dict[str, tuple[Callable[..., Tensor], int]] = {}
     for reduction in ("mean", "sum", "batch", "batchmean"):
         found[f"mse {reduction}"] = (
             lambda x, y, r=reduction: scriptable.mse_loss(x, y, _LENGTH, 3, r),  # type: ignore[misc]
@@ -62,7 +48,7 @@ def _losses() -> dict[str, tuple[Callable[..., Tensor], int]]:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The forms that were taken."""
     taken: list[str] = []
-    for name in ("Selected", "SquaredErrors", "FrameProducts", "Divergences"):
+    for name in ("SquaredErrors", "Divergences"):
         form = getattr(_shortcut, name)
         forward = form.forward
 
@@ -100,7 +86,7 @@ def test_the_fast_form_is_the_plain_form(
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * float(b.abs().max()))
 
 
-@pytest.mark.parametrize("name", [n for n in _losses() if n.split()[0] in ("mse", "vae", "kd")])
+@pytest.mark.parametrize("name", _losses())
 def test_second_derivatives_are_those_of_the_plain_form(
     name: str, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,34 +116,13 @@ def test_variances_beyond_the_bend_go_on_as_the_tangent(
         torch.testing.assert_close(a, b, rtol=1e-10, atol=0.0)
 
 
-@pytest.mark.parametrize("fill", [0.0, 1.0, -1e4])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_selection_is_where_bit_by_bit(dtype: torch.dtype, fill: float, calls: list[str]) -> None:
-    x = _with_garbage(_normal(0).to(dtype))
-    mask = torch.rand(_BATCH, _FRAMES) < 0.5
-    kept = select_valid(x, mask, fill)
-    assert calls == ["Selected"]
-    expected = torch.where(mask.unsqueeze(2), x, torch.tensor(fill, dtype=dtype))
-    assert torch.equal(kept.view(torch.uint8), expected.view(torch.uint8))
-
-
-def test_a_mask_of_numbers_selects_where_it_is_not_zero(calls: list[str]) -> None:
-    x, mask = _normal(0, torch.float32), torch.tensor([0.0, 1.0, 0.25, -3.0, 1e-30, torch.inf])
-    mask = mask.repeat(x.numel() // 6 + 1)[: x.numel()].view(x.shape)
-    for dtype in (torch.float32, torch.float64):
-        kept = _shortcut.Selected.apply(x.to(dtype), mask, 0.0)
-        assert torch.equal(kept, torch.where(mask != 0, x, torch.zeros(())).to(dtype))
-    assert calls == ["Selected"] * 2
-
-
 def test_tensors_of_two_kinds_take_the_plain_form(calls: list[str]) -> None:
     x, y = _normal(0, torch.float32), _normal(1)
     expected = scriptable.mse_loss(x.double(), y, _LENGTH)
     divergence = _vae("mean")(x, x, x.double(), y)
     calls.clear()
     torch.testing.assert_close(scriptable.mse_loss(x, y, _LENGTH), expected)
-    scriptable.nll_loss_kd(x, y, _LENGTH)
-    assert not {"SquaredErrors", "FrameProducts"} & set(calls)
+    assert "SquaredErrors" not in calls
     torch.testing.assert_close(_vae("mean")(x, x, x, y), divergence)
     assert "Divergences" not in calls
 
@@ -208,11 +173,17 @@ def test_compiled_code_sees_the_plain_form(calls: list[str]) -> None:
     torch.testing.assert_close(result, _Loss()(*inputs))
 
 
-def test_batched_gradients_fall_back(calls: list[str]) -> None:
-    x = _normal(0).requires_grad_()
-    mask = torch.rand(_BATCH, _FRAMES, 1) < 0.5
-    value = select(x, mask)
-    assert calls == ["Selected"]
-    upstream = torch.randn(3, *x.shape, dtype=x.dtype)
-    batched = torch.autograd.grad(value, x, upstream, is_grads_batched=True)[0]
-    assert torch.equal(batched, torch.where(mask, upstream, 0.0))
+def test_batched_gradients_are_those_of_the_plain_form(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = _normal(0).requires_grad_(), _normal(1)
+    upstream = torch.randn(3, _BATCH, dtype=x.dtype)
+
+    def batched() -> Tensor:
+        value = scriptable.mse_loss(x, y, _LENGTH, 3, "batch")
+        return torch.autograd.grad(value, x, upstream, is_grads_batched=True)[0]
+
+    fast = batched()
+    assert calls == ["SquaredErrors"]
+    monkeypatch.setattr(_shortcut, "_LARGE", 1 << 40)
+    torch.testing.assert_close(fast, batched())

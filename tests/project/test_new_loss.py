@@ -22,6 +22,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = run(folder, "tools/new_loss.py", "CentreLoss")
     assert ran.returncode == 0, ran.stderr
     assert "make check ENTRY=CentreLoss" in ran.stdout
+    assert "tests/heads/test_centre_loss.py\n" in ran.stdout
     return folder
 
 
@@ -48,13 +49,47 @@ def test_what_is_laid_down_is_complete_and_proven(copied: Path) -> None:
     ran = run(copied, "-m", "pytest", "-q", *names)
     assert ran.returncode == 0, ran.stdout
     # The saved files are left to make check: they take as long as the rest of this file.
-    names = (CATALOGUE, "scriptable", "-k", "not saved_files")
+    names = ("tests", "scriptable", "-k", "not saved_files")
     ran = run(copied, "-m", "pytest", "-v", "--entry", "CentreLoss", *names)
     assert ran.returncode == 0, ran.stdout
     kept = [line for line in ran.stdout.splitlines() if "PASSED" in line]
-    assert len(kept) == 10, ran.stdout
     assert all("CentreLoss" in line or "centre_loss" in line for line in kept)
-    assert sum("scriptable/heads/centre_loss.py" in line for line in kept) == 2
+    assert sum(f"{CATALOGUE}::" in line for line in kept) == 10, ran.stdout
+    assert sum("scriptable/heads/centre_loss.py::" in line for line in kept) == 2
+    assert sum("tests/heads/test_centre_loss.py::" in line for line in kept) == 5
+
+
+def test_a_centre_that_does_not_train_fails(copied: Path) -> None:
+    """What only a look at the parameters can see."""
+    path = copied / "scriptable" / "heads" / "centre_loss.py"
+    right = path.read_text()
+    path.write_text(right.replace("- self.centre\n", "- self.centre.detach()\n"))
+    try:
+        names = ("--entry", "CentreLoss", CATALOGUE, "-k", "not saved_files")
+        ran = run(copied, "-m", "pytest", "-q", *names)
+    finally:
+        path.write_text(right)
+    assert ran.returncode == 1, ran.stdout
+    failed = {
+        line.split("::")[1].split("[")[0] for line in ran.stdout.splitlines() if "FAILED" in line
+    }
+    assert failed == {"test_gradient_is_the_derivative", "test_training_moves_every_parameter"}
+    assert "centre: the loss does not reach it" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [("P2SGrad", ("P2SGrad", "p2sgrad_loss")), ("MSELoss", ("MSELoss", "mse_loss"))],
+)
+def test_an_entry_brings_the_test_files_that_name_it(name: str, names: tuple[str, str]) -> None:
+    ran = run(ROOT, "-m", "pytest", "-q", "--collect-only", "--entry", name, "tests", "scriptable")
+    assert ran.returncode == 0, ran.stdout
+    files = {line.partition("::")[0] for line in ran.stdout.splitlines() if "::" in line}
+    own = {file for file in files if file.startswith("tests/") and file != CATALOGUE}
+    assert own and CATALOGUE in files
+    texts = [(ROOT / file).read_text() for file in own]
+    assert all(any(name in text for name in names) for text in texts)
+    assert not any(file.startswith(("tests/export", "tests/project")) for file in own)
 
 
 def test_names_that_cannot_be_used_are_one_line(copied: Path) -> None:
