@@ -50,7 +50,11 @@ def test_sdist_and_wheel_hold_what_is_needed(built: Path) -> None:
     modules = {str(p.relative_to(ROOT)) for p in ROOT.glob("scriptable/**/*.py")}
     modules |= {str(p.relative_to(ROOT)) for p in ROOT.glob("export/**/*.py")}
     assert modules <= names
-    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"scriptable", "export"}
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {
+        "scriptable",
+        "export",
+        "scriptable_speech",
+    }
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert needed | modules | {"pyproject.toml", "README.md", "LICENSE"} <= inside
