@@ -157,7 +157,7 @@ class LaplacianVarianceLoss(nn.Module):
             # A value sees as many frames as the kernel has, so the last of them are lost.
             counts = counts - (data.shape[self.len_dim] - edges.shape[self.len_dim])
             valid = self._frames(edges, counts).to(edges.dtype).expand(edges.shape)
-        edges, valid = edges.reshape(batch, -1), valid.reshape(batch, -1)
+        edges, valid = edges.flatten(1), valid.flatten(1)
         if reduction is None:
             edges, valid = edges.reshape(1, -1), valid.reshape(1, -1)
         count = valid.sum(1, keepdim=True)
