@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx
 
+from scriptable._core.values import in_plain_eager
+
 _WHOLE = {
     torch.float16: torch.int16,
     torch.bfloat16: torch.int16,
@@ -29,12 +31,7 @@ def takes_shortcut(x: Tensor) -> bool:
         x.numel() >= _LARGE
         and x.device.type == "cpu"
         and x.dtype in _WHOLE
-        and type(x) in (Tensor, torch.nn.Parameter)
-        and not torch.compiler.is_compiling()
-        and not torch.compiler.is_exporting()
-        and not torch.jit.is_tracing()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and not torch._C._functorch.is_legacy_batchedtensor(x)
+        and in_plain_eager(x)
         and forward_ad._current_level < 0
     )
 
