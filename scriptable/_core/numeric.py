@@ -50,7 +50,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def mean_of(values: Tensor) -> Tensor:
     """The mean, and 0 with a gradient of 0 where there are no values: a sum over nothing."""
-    return values.mean() if values.numel() > 0 else values.sum()
+    return values.sum() / max(values.numel(), 1)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

@@ -76,26 +76,31 @@ def truncate(
     return predictions[:, :frames], targets[:, :frames]
 
 
-def frame_counts(length: Tensor, frames: int, name: str = "length") -> Tensor:
+def frame_counts(length: Tensor, frames: int) -> Tensor:
     """Relative lengths ``[B]`` → whole frames ``[B]``, int64, within [0, T].
 
     They are rounded half up, but a length above 0 has one frame at least: where a vector stands for
     a whole utterance, T = 1, half of the utterances would have none.
     """
-    check_relative_dtype(name, length)
     length = at_least_float32(length)
-    if can_be_checked(length):
-        check_relative(name, length, frames)
     rounded = torch.floor(length * frames + 0.5)
     least = (length > 0).to(length.dtype)
     return torch.maximum(rounded, least).clamp(min=0, max=frames).long()
 
 
+def checked_counts(name: str, length: Tensor, batch: int, frames: int) -> Tensor:
+    """:func:`frame_counts` of an argument that has to be relative lengths ``[B]``."""
+    check_shape(name, length, [batch])
+    check_relative_dtype(name, length)
+    if can_be_checked(length):
+        check_relative(name, length, frames)
+    return frame_counts(length, frames)
+
+
 def frame_mask(length: Tensor, batch: int, frames: int, name: str = "length") -> Tensor:
     """Valid frames as a boolean ``[B, T]``."""
-    check_shape(name, length, [batch])
     positions = torch.arange(frames, device=length.device)
-    return positions.unsqueeze(0) < frame_counts(length, frames, name).unsqueeze(1)
+    return positions.unsqueeze(0) < checked_counts(name, length, batch, frames).unsqueeze(1)
 
 
 def expand_mask(mask: Tensor, like: Tensor) -> Tensor:

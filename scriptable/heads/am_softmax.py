@@ -52,7 +52,11 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
         >>> am_softmax_loss(cosine, torch.tensor([0, 1]), m=0.2, s=10.0)
         tensor([1.3133, 1.3133])
     """
-    labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
+    return _am_softmax(cosine, class_labels(labels, cosine.shape[0], cosine.shape[1]), m, s)
+
+
+def _am_softmax(cosine: Tensor, labels: Tensor, m: float, s: float) -> Tensor:
+    """:func:`am_softmax_loss` of legal labels."""
     margin = torch.full_like(cosine[:, :1], -s * m)
     logits = (s * cosine).scatter_add(1, labels.unsqueeze(1), margin)
     return cross_entropy(logits, labels)
@@ -190,7 +194,9 @@ class AMSoftmax(torch.nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
         check_features("embeddings", embeddings, self.embedding_dim)
-        loss = am_softmax_loss(self.mapper(embeddings), labels, self.m, self.s)
+        cosine = self.mapper(embeddings)
+        labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
+        loss = _am_softmax(cosine, labels, self.m, self.s)
         return self.weight * weighted_mean(loss, self.m_loss(labels))
 
     @torch.jit.export

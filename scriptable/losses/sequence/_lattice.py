@@ -18,14 +18,12 @@ from scriptable._core.reduction import check_reduction
 Step = Callable[[Tensor, Tuple[Tensor, ...]], Tensor]
 
 
-def check_targets(targets: Tensor, target_lens: Tensor, input_lens: Tensor, batch: int) -> None:
-    """Raise unless targets are integers ``[B, S]`` and both lengths are ``[B]``."""
+def check_targets(targets: Tensor, batch: int) -> None:
+    """Raise unless targets are integers ``[B, S]``."""
     check_rank("targets", targets, "[B, S]", 2)
     check_shape("targets", targets, [batch, targets.shape[1]])
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
         raise ValueError(f"targets: expected an integer dtype, got {targets.dtype}")
-    check_shape("input_lens", input_lens, [batch])
-    check_shape("target_lens", target_lens, [batch])
 
 
 def blank_class(blank_index: int, classes: int) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
 from scriptable._core.numeric import at_least_float32
-from scriptable._core.reduction import check_reduction, frame_counts
+from scriptable._core.reduction import check_reduction, checked_counts
 from scriptable.losses.sequence._lattice import (
     blank_class,
     check_targets,
@@ -144,11 +144,11 @@ def ctc_loss(
     """
     check_rank("log_probs", log_probs, "[B, T, C]", 3)
     batch, steps, classes = log_probs.shape
-    check_targets(targets, target_lens, input_lens, batch)
+    check_targets(targets, batch)
     check_reduction(reduction)
     blank = blank_class(blank_index, classes)
-    frames = frame_counts(input_lens, steps, "input_lens")
-    counts = frame_counts(target_lens, targets.shape[1], "target_lens")
+    frames = checked_counts("input_lens", input_lens, batch, steps)
+    counts = checked_counts("target_lens", target_lens, batch, targets.shape[1])
     labels = select_labels(targets, counts, classes)
     items = ctc_items(at_least_float32(log_probs), labels, frames, counts, blank)
     return reduce_items(items, counts, reduction)

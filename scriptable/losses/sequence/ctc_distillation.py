@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank, check_shape
 from scriptable._core.numeric import at_least_float32
-from scriptable._core.reduction import frame_counts
+from scriptable._core.reduction import checked_counts
 from scriptable.losses.sequence._lattice import blank_class, label_column, reduce_items, within
 from scriptable.losses.sequence.ctc import ctc_items
 
@@ -62,9 +62,8 @@ def ctc_loss_kd(
     check_rank("log_probs", log_probs, "[B, T, C]", 3)
     check_shape("targets", targets, list(log_probs.shape))
     batch, steps, classes = log_probs.shape
-    check_shape("input_lens", input_lens, [batch])
     blank = blank_class(blank_index, classes)
-    frames = frame_counts(input_lens, steps, "input_lens")
+    frames = checked_counts("input_lens", input_lens, batch, steps)
     labels, counts = _best_path(targets.detach(), frames, blank)
     items = ctc_items(at_least_float32(log_probs), labels, frames, counts, blank)
     return reduce_items(items, counts, "mean")

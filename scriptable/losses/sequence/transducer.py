@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
 from scriptable._core.numeric import at_least_float32, precise_product
-from scriptable._core.reduction import check_reduction, frame_counts
+from scriptable._core.reduction import check_reduction, checked_counts
 from scriptable._core.values import in_plain_eager
 from scriptable.losses.sequence._lattice import (
     blank_class,
@@ -146,15 +146,15 @@ def transducer_loss(
     """
     check_rank("logits", logits, "[B, T, S + 1, C]", 4)
     batch, steps, classes = logits.shape[0], logits.shape[1], logits.shape[3]
-    check_targets(targets, target_lens, input_lens, batch)
+    check_targets(targets, batch)
     if logits.shape[2] != targets.shape[1] + 1:
         raise ValueError(
             f"logits: expected shape [B, T, {targets.shape[1] + 1}, C], got {list(logits.shape)}"
         )
     check_reduction(reduction)
     blank = blank_class(blank_index, classes)
-    frames = frame_counts(input_lens, steps, "input_lens")
-    counts = frame_counts(target_lens, targets.shape[1], "target_lens")
+    frames = checked_counts("input_lens", input_lens, batch, steps)
+    counts = checked_counts("target_lens", target_lens, batch, targets.shape[1])
     labels = select_labels(targets, counts, classes)
     items = _items(at_least_float32(logits), labels, frames, counts, blank)
     return reduce_items(items, torch.ones_like(counts), reduction)
