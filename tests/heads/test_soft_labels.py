@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import peers
 import pytest
 import torch
 import torch.nn.functional as F
@@ -139,3 +140,9 @@ def test_whole_numbers_that_are_not_one_hot_are_refused(row: list[int]) -> None:
     for head in (s.AAMSoftmax(DIM, 3), s.Softmax(DIM, 3), s.SphereFace2(DIM, 3)):
         with pytest.raises(ValueError, match=r"label: expected one 1 and zeros .* at item 1"):
             head(_draw(2, DIM).float(), label)
+
+
+@pytest.mark.parametrize("peer", [peers.espnet_aam, peers.espnet_softmax, peers.espnet_arc])
+def test_the_peer_refuses_them(peer: Callable[[int, int], nn.Module]) -> None:
+    with pytest.raises(RuntimeError, match="must match"):
+        peer(DIM, 3)(_draw(2, DIM).float(), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]))
