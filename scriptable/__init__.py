@@ -85,6 +85,7 @@ from scriptable.losses.sequence import (
     ctc_loss_kd,
     transducer_loss,
 )
+from scriptable.losses.validation import check_labels, check_lengths
 from scriptable.metrics import (
     ASVErrorRates,
     DetectionCost,
@@ -230,6 +231,8 @@ __all__ = [
     "cal_snr",
     "ce_kd",
     "check_embeddings",
+    "check_labels",
+    "check_lengths",
     "check_trials",
     "classification_error",
     "cllr",

@@ -29,6 +29,8 @@ NOT_EXPORTED = {
     "bootstrap_interval": _HOST,
     "build_loss": _HOST,
     "check_embeddings": _HOST,
+    "check_labels": _HOST,
+    "check_lengths": _HOST,
     "check_trials": _HOST,
     "cllr": _HOST,
     "convex_hull_equal_error_rate": _HOST,

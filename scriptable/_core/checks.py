@@ -38,6 +38,15 @@ def check_labels(labels: Tensor, batch: int) -> None:
         raise ValueError(f"labels: expected an integer dtype, got {labels.dtype}")
 
 
+def check_relative_dtype(name: str, length: Tensor) -> None:
+    """Raise unless lengths are floating-point: whole numbers would be counts of frames."""
+    if not length.is_floating_point():
+        raise ValueError(
+            f"{name}: expected relative lengths in [0, 1] of a floating-point dtype, "
+            f"got {length.dtype}"
+        )
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise unless a configuration value is above zero."""
     if not value > 0:

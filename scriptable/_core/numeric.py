@@ -12,6 +12,19 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x
 
 
+def precise_product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product in the dtype of its factors under autocast, too."""
+    product = a @ b
+    if product.dtype != a.dtype:
+        if torch.jit.is_scripting():
+            # A script cannot leave autocast, which lets float64 pass.
+            return (a.double() @ b.double()).to(a.dtype)
+        else:
+            with torch.autocast(a.device.type, enabled=False):
+                product = a @ b
+    return product
+
+
 def inverse_norm(x: Tensor, dim: int) -> Tensor:
     """1/‖x‖ along ``dim``, kept; 0 for a zero vector, which has no direction to learn."""
     smallest = 1e-24
@@ -31,8 +44,13 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """−log softmax(logits)[label] per item: logits ``[B, C]``, labels ``[B]`` → ``[B]``."""
-    return F.cross_entropy(logits, labels.long(), reduction="none")
+    """−log softmax(logits)[label] per item: logits ``[B, C]``, legal int64 labels → ``[B]``."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def mean_of(values: Tensor) -> Tensor:
+    """The mean, and 0 with a gradient of 0 where there are no values: a sum over nothing."""
+    return values.sum() / max(values.numel(), 1)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Length masks and reductions, the same for every loss.
 
-A length is relative, in [0, 1]; it means round-half-up(length·T) frames. An element is *valid* when
-its frame lies within the length of its item. The reductions of an unreduced loss ``[B, T, *]``:
+A length is relative, in [0, 1]; it means round-half-up(length·T) frames, and one at least where it
+is above 0. An element is *valid* when its frame lies within the length of its item. The reductions
+of an unreduced loss ``[B, T, *]``:
 
 ============  =============================================  ======
 ``mean``      sum over valid elements / number of them       scalar
@@ -11,8 +12,10 @@ its frame lies within the length of its item. The reductions of an unreduced los
 ``none``      every element, 0 where it is not valid         ``[B, T, *]``
 ============  =============================================  ======
 
-An item without valid elements contributes 0. Half precision is accumulated in float32. Where the
-elements have class weights, their total weight takes the place of their number.
+An item without valid elements contributes 0. A sum over nothing is 0: a batch without items has the
+loss 0 (``[0]`` where there is one per item), and its gradients are 0, not None, so that a rank
+without items trains on. Half precision is accumulated in float32. Where the elements have class
+weights, their total weight takes the place of their number.
 """
 
 from typing import Optional, Tuple
@@ -20,8 +23,9 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_choice, check_shape
-from scriptable._core.numeric import at_least_float32
+from scriptable._core.checks import check_choice, check_relative_dtype, check_shape
+from scriptable._core.numeric import at_least_float32, mean_of
+from scriptable._core.values import can_be_checked, check_relative
 
 REDUCTIONS = ["mean", "batch", "batchmean", "sum", "none"]
 
@@ -72,16 +76,30 @@ def truncate(
 
 
 def frame_counts(length: Tensor, frames: int) -> Tensor:
-    """Relative lengths ``[B]`` → whole frames ``[B]``, int64, rounded half up, within [0, T]."""
-    exact = at_least_float32(length) * frames
-    return torch.floor(exact + 0.5).clamp(min=0, max=frames).long()
+    """Relative lengths ``[B]`` → whole frames ``[B]``, int64, within [0, T].
+
+    They are rounded half up, but a length above 0 has one frame at least: where a vector stands for
+    a whole utterance, T = 1, half of the utterances would have none.
+    """
+    length = at_least_float32(length)
+    rounded = torch.floor(length * frames + 0.5)
+    least = (length > 0).to(length.dtype)
+    return torch.maximum(rounded, least).clamp(min=0, max=frames).long()
 
 
-def frame_mask(length: Tensor, batch: int, frames: int) -> Tensor:
+def checked_counts(name: str, length: Tensor, batch: int, frames: int) -> Tensor:
+    """:func:`frame_counts` of an argument that has to be relative lengths ``[B]``."""
+    check_shape(name, length, [batch])
+    check_relative_dtype(name, length)
+    if can_be_checked(length):
+        check_relative(name, length, frames)
+    return frame_counts(length, frames)
+
+
+def frame_mask(length: Tensor, batch: int, frames: int, name: str = "length") -> Tensor:
     """Valid frames as a boolean ``[B, T]``."""
-    check_shape("length", length, [batch])
     positions = torch.arange(frames, device=length.device)
-    return positions.unsqueeze(0) < frame_counts(length, frames).unsqueeze(1)
+    return positions.unsqueeze(0) < checked_counts(name, length, batch, frames).unsqueeze(1)
 
 
 def expand_mask(mask: Tensor, like: Tensor) -> Tensor:
@@ -124,21 +142,23 @@ def reduce_valid(
     if reduction == "none":
         return loss
     loss = at_least_float32(loss)
-    batch = loss.shape[0]
     if reduction == "sum":
         return loss.sum()
     if reduction == "batchmean":
-        return loss.sum() / batch
+        return loss.sum() / max(loss.shape[0], 1)
     if mask is None:
         if reduction == "mean":
-            return loss.mean()
-        return loss.reshape(batch, -1).mean(1)
+            return mean_of(loss)
+        items = loss.flatten(1)
+        return items.sum(1) / max(items.shape[1], 1)
     if elements is None:
-        elements = loss[0, 0].numel()
+        elements = 1
+        for size in loss.shape[2:]:
+            elements *= size
     counts = mask.to(loss.dtype).sum(1) * elements
     if reduction == "mean":
         return loss.sum() / _or_one(counts.sum())
-    return loss.reshape(batch, -1).sum(1) / _or_one(counts)
+    return loss.flatten(1).sum(1) / _or_one(counts)
 
 
 def _or_one(counts: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx
 
+from scriptable._core.values import in_plain_eager
+
 _WHOLE = {torch.float32: torch.int32, torch.float64: torch.int64}
 _LARGE = 1 << 15
 
@@ -27,11 +29,7 @@ def takes_shortcut(x: Tensor) -> bool:
         x.numel() >= _LARGE
         and x.device.type == "cpu"
         and x.is_floating_point()
-        and type(x) in (Tensor, torch.nn.Parameter)
-        and not torch.compiler.is_compiling()
-        and not torch.compiler.is_exporting()
-        and not torch.jit.is_tracing()
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and in_plain_eager(x)
         and forward_ad._current_level < 0
     )
 

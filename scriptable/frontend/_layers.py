@@ -41,6 +41,18 @@ def dft_kernel(window: Tensor, n_fft: int, normalized: Union[bool, str]) -> Tens
     return kernel.unsqueeze(1).to(window.dtype)
 
 
+def convolve(x: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
+    """``F.conv1d`` in the dtype of ``x``.
+
+    Powers leave the range of half precision. Outside a script the front end switches autocast off;
+    a script cannot, but autocast lets float64 pass.
+    """
+    y = F.conv1d(x, kernel, stride=stride)
+    if y.dtype != x.dtype:
+        y = F.conv1d(x.double(), kernel.double(), stride=stride).to(x.dtype)
+    return y
+
+
 class Spectrogram(nn.Module):
     """Magnitudes (power 1) or powers (power 2) of the STFT: ``[B, 1, N]`` to ``[B, n_bins, T]``."""
 
@@ -118,7 +130,7 @@ class Spectrogram(nn.Module):
             x = F.pad(x, [self.before, self.after], mode=self.pad_mode)
         elif self.before + self.after < 0:
             x = x.narrow(2, -self.before, x.size(2) + self.before + self.after)
-        y = F.conv1d(x, self.kernel, stride=self.hop_length)
+        y = convolve(x, self.kernel, self.hop_length)
         y = y * y
         energy = y[:, : self.n_bins] + y[:, self.n_bins :]
         if self.power == 1.0:
@@ -138,7 +150,7 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply, as a convolution of width one: backends delegate it where a matmul splits."""
-        return F.conv1d(x, self.weight)
+        return convolve(x, self.weight)
 
 
 class Log(nn.Module):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.numeric import at_least_float32, unit
+from scriptable._core.numeric import at_least_float32, mean_of, softplus, unit
 
 
 class KeepsDefaults(nn.Module):
@@ -128,6 +128,25 @@ def class_cosines(input: Tensor, weight: Tensor) -> Tensor:
     return at_least_float32(cosine).clamp(-1.0, 1.0)
 
 
+def log_sum_of_others(logits: Tensor) -> Tensor:
+    """Log Σ e^z over all classes but c, for every c: ``[B, C]`` → ``[B, C]``."""
+    total = logits.logsumexp(1, keepdim=True)
+    share = torch.exp(logits - total)
+    others = total + torch.log1p(-share.clamp(max=0.75))
+    # Only the largest can be most of the sum, where the difference would cancel.
+    largest = logits.argmax(1, keepdim=True)
+    without = logits.scatter(1, largest, torch.full_like(total, -1e30))
+    return others.scatter(1, largest, without.logsumexp(1, keepdim=True))
+
+
+def mixture(label: Tensor, moved: Tensor, others: Tensor) -> Tensor:
+    """Σ_c q_c·ℓ(c): soft labels q, logits of c as the target, log-sums of the others → ``[B]``.
+
+    ℓ(c) is the loss that the item would have if it belonged to class c.
+    """
+    return (label.to(moved.dtype) * softplus(others - moved)).sum(1)
+
+
 def accuracy_of(classes: Tensor, target: Tensor) -> Tensor:
-    """Share of the items whose predicted class is the target, a scalar."""
-    return (classes == target).to(torch.float32).mean()
+    """Share of the items whose predicted class is the target, a scalar; 0 of none."""
+    return mean_of((classes == target).to(torch.float32))

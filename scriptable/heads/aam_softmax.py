@@ -8,14 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_features, check_positive
-from scriptable._core.labels import class_indices
-from scriptable._core.numeric import at_least_float32, unit
+from scriptable._core.labels import are_soft, class_indices
+from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of, unit
 from scriptable.heads._centres import (
     KeepsDefaults,
     accuracy_of,
     add_margin,
     class_cosines,
     class_directions,
+    log_sum_of_others,
+    mixture,
 )
 
 
@@ -41,18 +43,25 @@ def _move_target(
 def _loss_and_classes(
     input: Tensor,
     weight: Tensor,
-    target: Tensor,
+    label: Tensor,
     margin: Tensor,
     scale: float,
     easy_margin: bool,
     fallback: str,
-) -> Tuple[Tensor, Tensor]:
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """Loss, nearest class and class of the label of each item, three times ``[B]``."""
+    if are_soft(label, input.shape[0], weight.shape[0]):
+        cosine = class_cosines(input, weight)
+        moved = add_margin(cosine, at_least_float32(margin), easy_margin, fallback)
+        loss = mixture(label, scale * moved, log_sum_of_others(scale * cosine))
+        return loss, torch.argmax(cosine.detach(), 1), torch.argmax(label, 1)
+    target = class_indices(label, input.shape[0], weight.shape[0])
     directions = unit(at_least_float32(input), 1)
     centres = class_directions(weight)
     logits = at_least_float32(F.linear(scale * directions, centres))
     classes = torch.argmax(logits.detach(), 1)
     logits = _move_target(logits, directions, centres, target, margin, scale, easy_margin, fallback)
-    return F.cross_entropy(logits, target, reduction="none"), classes
+    return cross_entropy(logits, target), classes, target
 
 
 def aam_softmax_loss(
@@ -74,7 +83,8 @@ def aam_softmax_loss(
     Args:
         input: embeddings, shape ``[B, D]``; brought to length one here.
         weight: class centres, shape ``[C, D]``; brought to length one here.
-        label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``.
+        label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; floating-point ``[B, C]`` are
+            soft labels q, as of mixup, and :math:`\ell_i = \sum_c q_{ic}\,\ell_i(y_i = c)`.
         margin: m in radians, a scalar tensor.
         scale: s.
         easy_margin: leave cos θ as it is where it is not above 0.
@@ -85,7 +95,7 @@ def aam_softmax_loss(
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: on a wrong shape, dtype or fallback.
+        ValueError: on a wrong shape, dtype, label or fallback.
 
     Reference:
         Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv
@@ -99,9 +109,7 @@ def aam_softmax_loss(
     """
     check_choice("fallback", fallback, ["sine", "continuous"])
     check_features("input", input, weight.shape[1])
-    target = class_indices(label, input.shape[0], weight.shape[0])
-    loss, _ = _loss_and_classes(input, weight, target, margin, scale, easy_margin, fallback)
-    return loss
+    return _loss_and_classes(input, weight, label, margin, scale, easy_margin, fallback)[0]
 
 
 class AAMSoftmax(KeepsDefaults):
@@ -120,13 +128,14 @@ class AAMSoftmax(KeepsDefaults):
         fallback: continuation beyond θ + m = π, ``sine`` or ``continuous``.
 
     Shape:
-        - input: ``[B, D]``; label: ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; loss: scalar, nats.
+        - input: ``[B, D]``; label: ``[B]``, ``[B, 1]``, one-hot ``[B, C]``, or soft, floating-point
+          ``[B, C]``; loss: scalar, nats.
         - ``loss_and_predictions``: loss, accuracy in [0, 1], class of each item ``[B]``.
         - ``predict``: class of each item, ``[B]``, int64.
         - ``score``: cosines to all classes, ``[B, C]`` in [−1, 1].
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv
@@ -185,7 +194,7 @@ class AAMSoftmax(KeepsDefaults):
 
     def forward(self, input: Tensor, label: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels → scalar."""
-        return aam_softmax_loss(
+        loss = aam_softmax_loss(
             input,
             self.weight,
             label,
@@ -193,23 +202,23 @@ class AAMSoftmax(KeepsDefaults):
             self.scale,
             self.easy_margin,
             self.fallback,
-        ).mean()
+        )
+        return mean_of(loss)
 
     @torch.jit.export
     def loss_and_predictions(self, input: Tensor, label: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss, accuracy and the class of each item: scalar, scalar, ``[B]``."""
         check_features("input", input, self.nout)
-        target = class_indices(label, input.shape[0], self.nclasses)
-        loss, classes = _loss_and_classes(
+        loss, classes, target = _loss_and_classes(
             input,
             self.weight,
-            target,
+            label,
             self.margin,
             self.scale,
             self.easy_margin,
             self.fallback,
         )
-        return loss.mean(), accuracy_of(classes, target), classes
+        return mean_of(loss), accuracy_of(classes, target), classes
 
     @torch.jit.export
     def predict(self, input: Tensor) -> Tensor:
@@ -233,13 +242,14 @@ class Softmax(nn.Module):
         nclasses: number of classes C.
 
     Shape:
-        - input: ``[B, D]``; label: ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; loss: scalar, nats.
+        - input: ``[B, D]``; label: ``[B]``, ``[B, 1]``, one-hot ``[B, C]``, or soft, floating-point
+          ``[B, C]``; loss: scalar, nats.
         - ``loss_and_predictions``: loss, accuracy in [0, 1], class of each item ``[B]``.
         - ``predict``: class of each item, ``[B]``, int64.
         - ``score``: cosines to all classes, ``[B, C]`` in [−1, 1].
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Wang et al., "NormFace: L2 Hypersphere Embedding for Face Verification", arXiv 1704.06369,
@@ -270,14 +280,15 @@ class Softmax(nn.Module):
 
     def forward(self, input: Tensor, label: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels → scalar."""
-        return F.cross_entropy(self._logits(input), self._target(input, label))
+        return self._loss_and_target(self._logits(input), label)[0]
 
     @torch.jit.export
     def loss_and_predictions(self, input: Tensor, label: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss, accuracy and the class of each item: scalar, scalar, ``[B]``."""
-        logits, target = self._logits(input), self._target(input, label)
+        logits = self._logits(input)
+        loss, target = self._loss_and_target(logits, label)
         classes = torch.argmax(logits, 1)
-        return F.cross_entropy(logits, target), accuracy_of(classes, target), classes
+        return loss, accuracy_of(classes, target), classes
 
     @torch.jit.export
     def predict(self, input: Tensor) -> Tensor:
@@ -295,5 +306,11 @@ class Softmax(nn.Module):
         directions = unit(at_least_float32(input), 1)
         return at_least_float32(F.linear(directions, class_directions(self.weight)))
 
-    def _target(self, input: Tensor, label: Tensor) -> Tensor:
-        return class_indices(label, input.shape[0], self.nclasses)
+    def _loss_and_target(self, logits: Tensor, label: Tensor) -> Tuple[Tensor, Tensor]:
+        """Mean loss, and the class of each item's label: scalar, ``[B]``."""
+        if are_soft(label, logits.shape[0], self.nclasses):
+            surprise = logits.logsumexp(1, keepdim=True) - logits
+            loss = (label.to(logits.dtype) * surprise).sum(1)
+            return mean_of(loss), torch.argmax(label, 1)
+        target = class_indices(label, logits.shape[0], self.nclasses)
+        return mean_of(cross_entropy(logits, target)), target

@@ -7,8 +7,15 @@ from typing import Final, Optional, Union
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_features, check_labels, check_not_negative, check_positive
-from scriptable._core.numeric import at_least_float32, cross_entropy, inverse_norm, weighted_mean
+from scriptable._core.checks import check_features, check_not_negative, check_positive
+from scriptable._core.labels import class_labels
+from scriptable._core.numeric import (
+    at_least_float32,
+    cross_entropy,
+    inverse_norm,
+    mean_of,
+    weighted_mean,
+)
 from scriptable.heads._centres import (
     ClassWeights,
     CosineProjection,
@@ -34,7 +41,7 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
 
     Reference:
         Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
@@ -45,9 +52,13 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
         >>> am_softmax_loss(cosine, torch.tensor([0, 1]), m=0.2, s=10.0)
         tensor([1.3133, 1.3133])
     """
-    check_labels(labels, cosine.shape[0])
+    return _am_softmax(cosine, class_labels(labels, cosine.shape[0], cosine.shape[1]), m, s)
+
+
+def _am_softmax(cosine: Tensor, labels: Tensor, m: float, s: float) -> Tensor:
+    """:func:`am_softmax_loss` of legal labels."""
     margin = torch.full_like(cosine[:, :1], -s * m)
-    logits = (s * cosine).scatter_add(1, labels.long().unsqueeze(1), margin)
+    logits = (s * cosine).scatter_add(1, labels.unsqueeze(1), margin)
     return cross_entropy(logits, labels)
 
 
@@ -83,7 +94,7 @@ def a_softmax_loss(
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
 
     Reference:
         Liu et al., "SphereFace", arXiv 1704.08063, the definition of the loss; the annealing is
@@ -96,8 +107,8 @@ def a_softmax_loss(
         >>> a_softmax_loss(cosine, torch.tensor([[2.0]]), torch.tensor([0]), lam)
         tensor([0.0321])
     """
-    check_labels(labels, cosine.shape[0])
-    column = labels.long().unsqueeze(1)
+    labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
+    column = labels.unsqueeze(1)
     target = cosine.gather(1, column)
     before, chebyshev = torch.ones_like(target), target
     for _ in range(m - 1):
@@ -136,7 +147,7 @@ class AMSoftmax(torch.nn.Module):
           more bona fide; with more than two classes all cosines, ``[B, C]``.
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
@@ -183,7 +194,9 @@ class AMSoftmax(torch.nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
         check_features("embeddings", embeddings, self.embedding_dim)
-        loss = am_softmax_loss(self.mapper(embeddings), labels, self.m, self.s)
+        cosine = self.mapper(embeddings)
+        labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
+        loss = _am_softmax(cosine, labels, self.m, self.s)
         return self.weight * weighted_mean(loss, self.m_loss(labels))
 
     @torch.jit.export
@@ -217,7 +230,7 @@ class ASoftmax(KeepsDefaults):
           more bona fide, in [−2, 2]; with more than two classes all cosines, ``[B, C]``.
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", arXiv 1704.08063,
@@ -284,7 +297,7 @@ class ASoftmax(KeepsDefaults):
         annealing = self.lambda_max / (1.0 + 0.1 * self.step.to(cosine.dtype))
         annealing = annealing.clamp(min=self.lambda_min)
         loss = a_softmax_loss(cosine, norm, labels, annealing, self.m, self.gamma)
-        return self.weight * loss.mean()
+        return self.weight * mean_of(loss)
 
     @torch.jit.export
     def score(self, embeddings: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scriptable._core.checks import check_features, check_labels, check_shape
+from scriptable._core.checks import check_features, check_shape
+from scriptable._core.labels import class_labels
 from scriptable._core.numeric import at_least_float32
 from scriptable.heads._centres import ClassWeights, bonafide_minus_spoof, check_classes
 
@@ -22,7 +23,7 @@ def asvspoof_binary_loss(pred: Tensor, label: Tensor) -> Tensor:
         label: targets in [0, 1], same shape, any dtype.
 
     Returns:
-        The mean loss in nats, a scalar.
+        The mean loss in nats, a scalar; 0 for nothing.
 
     Raises:
         ValueError: if the shapes differ.
@@ -34,7 +35,8 @@ def asvspoof_binary_loss(pred: Tensor, label: Tensor) -> Tensor:
     """
     check_shape("label", label, list(pred.shape))
     logits = at_least_float32(pred)
-    return F.binary_cross_entropy_with_logits(logits, label.to(logits.dtype))
+    reduction = "mean" if logits.numel() > 0 else "sum"
+    return F.binary_cross_entropy_with_logits(logits, label.to(logits.dtype), reduction=reduction)
 
 
 class ASVSpoofBinaryLoss(nn.Module):
@@ -112,7 +114,7 @@ class CrossEntropy(nn.Module):
           more than two classes all logits, ``[B, C]``.
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Bishop, "Pattern Recognition and Machine Learning", 2006, eq. 4.108.
@@ -151,8 +153,8 @@ class CrossEntropy(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
         check_features("embeddings", embeddings, self.embedding_dim)
-        check_labels(labels, embeddings.shape[0])
-        logits, labels = at_least_float32(self.fc(embeddings)), labels.long()
+        logits = at_least_float32(self.fc(embeddings))
+        labels = class_labels(labels, logits.shape[0], logits.shape[1])
         weights = self.criterion.weight.to(logits.dtype)
         total = F.cross_entropy(logits, labels, weights, reduction="sum")
         mean = total / self.criterion(labels).sum().clamp(min=1e-12)

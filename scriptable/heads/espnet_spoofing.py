@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_positive, check_rank
 from scriptable._core.labels import class_indices
-from scriptable._core.numeric import at_least_float32, unit
+from scriptable._core.numeric import at_least_float32, mean_of, unit
 from scriptable.heads.am_softmax import am_softmax_loss
 from scriptable.heads.oc_softmax import oc_softmax_loss
 
@@ -108,7 +108,7 @@ class ASVSpoofAMSoftmaxLoss(nn.Module):
         label = class_indices(label, emb.shape[0], 1)
         bonafide = (label == self.bonafide_label).long()
         column = bonafide if self.bonafide_column == 1 else 1 - bonafide
-        return self.weight * am_softmax_loss(cosine, column, self.m, self.s).mean()
+        return self.weight * mean_of(am_softmax_loss(cosine, column, self.m, self.s))
 
     @torch.jit.export
     def score(self, emb: Tensor) -> Tensor:
@@ -194,7 +194,7 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
             self.alpha,
             self.bonafide_label,
         )
-        return self.weight * loss.mean()
+        return self.weight * mean_of(loss)
 
     @torch.jit.export
     def score(self, emb: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def centroid_similarities(dvecs: Tensor, sums: Tensor, own: Tensor) -> Tensor:
     """
     n, m, d = dvecs.shape
     inverse = inverse_norm(dvecs, 2)
-    dots = at_least_float32(dvecs.reshape(n * m, d) @ unit(sums, 1).t()).view(n, m, -1)
+    dots = at_least_float32(dvecs.reshape(n * m, d) @ unit(sums, 1).t()).view(n, m, sums.shape[0])
     # The other utterances' sum as a difference of vectors: as a difference of dot products it
     # would cancel where utterances are alike.
     rest = dvecs.sum(1, keepdim=True) - dvecs
@@ -51,6 +51,8 @@ def total_loss(similarities: Tensor, own: Tensor, w: Tensor, b: Tensor, loss_met
     if loss_method == "softmax":
         logits = factor * similarities + b
         return (torch.logsumexp(logits, 2) - (factor * mine + b)).sum()
+    if similarities.shape[2] == 0:
+        return (factor * mine + b).sum()
     # The nearest other centroid; −2 is below every cosine.
     nearest = torch.where(own, zero - 2.0, similarities).amax(2)
     return (1.0 - torch.sigmoid(factor * mine + b) + torch.sigmoid(factor * nearest + b)).sum()
@@ -81,7 +83,8 @@ def ge2e_loss(
         similarity_floor: cosines below it are raised to it; None for none, as in the paper.
 
     Returns:
-        The loss in nats (softmax) or in [0, 2NM] (contrast), a scalar, summed over utterances.
+        The loss in nats (softmax) or in [0, 2NM] (contrast), a scalar, summed over utterances, 0
+        over none.
 
     Raises:
         ValueError: on a wrong shape, M < 2, an unknown method, or one speaker with ``contrast``.
@@ -97,7 +100,7 @@ def ge2e_loss(
     """
     check_choice("loss_method", loss_method, ["softmax", "contrast"])
     check_batch(dvecs)
-    if loss_method == "contrast" and dvecs.shape[0] < 2:
+    if loss_method == "contrast" and dvecs.shape[0] == 1:
         raise ValueError(
             f"dvecs: expected shape [N, M, D] with N of 2 or more speakers for contrast, "
             f"got {list(dvecs.shape)}"

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from scriptable._core.callables import as_module, takes_two
 from scriptable._core.checks import check_broadcast, check_shape
-from scriptable._core.numeric import at_least_float32, cross_entropy
+from scriptable._core.labels import legal_index
+from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of
 from scriptable._core.reduction import frame_mask
 
 
@@ -135,11 +136,12 @@ class LogSoftmaxWrapper(nn.Module):
         - outputs: ``[B, 1, C]``, ``[B, T, C]`` or ``[B, C]``; targets: ``[B, 1]``, ``[B, T]`` or
           ``[B]``; length: relative lengths ``[B]`` or None; loss: scalar, in nats.
 
-        With T frames those beyond the length are left out. A single output stands for the whole
-        of its item: it is left out where the length is 0, and only there.
+        Outputs beyond the length are left out; a single one stands for the whole of its item, and
+        is left out where the length is 0 only.
 
     Raises:
-        ValueError: on mismatched shapes, or a ``loss_fn`` that takes neither one nor two tensors.
+        ValueError: on mismatched shapes, a target that is no class, or a ``loss_fn`` that takes
+            neither one nor two tensors.
 
     Reference:
         ``speechbrain.nnet.losses.LogSoftmaxWrapper``.
@@ -183,12 +185,13 @@ class LogSoftmaxWrapper(nn.Module):
             targets = targets.unsqueeze(1)
         check_shape("targets", targets, [batch, frames])
         outputs = at_least_float32(outputs).reshape(batch * frames, classes)
-        labels = targets.long().reshape(batch * frames)
+        labels = targets.reshape(batch * frames)
         valid: Optional[Tensor] = None
         if length is not None:
-            valid = _valid_outputs(length, batch, frames)
+            valid = frame_mask(length, batch, frames).reshape(batch * frames)
             outputs = torch.where(valid.unsqueeze(1), outputs, torch.zeros_like(outputs))
             labels = torch.where(valid, labels, torch.zeros_like(labels))
+        labels = legal_index("targets", labels, classes)
         if self.takes_targets:
             one_hot = labels.unsqueeze(1) == torch.arange(classes, device=labels.device)
             logits = self.loss_fn(outputs, one_hot.to(outputs.dtype))
@@ -196,12 +199,6 @@ class LogSoftmaxWrapper(nn.Module):
             logits = self.loss_fn(outputs)
         loss = cross_entropy(at_least_float32(logits), labels)
         if valid is None:
-            return loss.mean()
+            return mean_of(loss)
         loss = torch.where(valid, loss, torch.zeros_like(loss))
         return loss.sum() / valid.sum().clamp(min=1).to(loss.dtype)
-
-
-def _valid_outputs(length: Tensor, batch: int, frames: int) -> Tensor:
-    """Which outputs count, ``[B·T]``."""
-    valid = frame_mask(length, batch, frames)
-    return (length > 0) if frames == 1 else valid.reshape(batch * frames)

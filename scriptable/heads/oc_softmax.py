@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_features, check_labels, check_positive
-from scriptable._core.numeric import softplus
+from scriptable._core.numeric import mean_of, softplus
 from scriptable.heads._centres import CosineProjection
 
 
@@ -122,7 +122,7 @@ class OCSoftmax(nn.Module):
             self.alpha,
             self.bonafide_label,
         )
-        return self.weight * loss.mean()
+        return self.weight * mean_of(loss)
 
     @torch.jit.export
     def score(self, embeddings: Tensor) -> Tensor:

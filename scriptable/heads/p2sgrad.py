@@ -5,7 +5,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features, check_labels
+from scriptable._core.checks import check_features
+from scriptable._core.labels import class_labels
+from scriptable._core.numeric import mean_of
 from scriptable.heads._centres import CosineProjection, check_classes, class_cosines
 
 
@@ -24,7 +26,7 @@ def p2sgrad_loss(cosine: Tensor, labels: Tensor) -> Tensor:
         The unreduced loss, shape ``[B]``, in [0, C + 3].
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
 
     Reference:
         Wang, Yamagishi, "A Comparative Study on Recent Neural Spoofing Countermeasures for
@@ -35,8 +37,8 @@ def p2sgrad_loss(cosine: Tensor, labels: Tensor) -> Tensor:
         >>> p2sgrad_loss(torch.tensor([[0.5, -0.5]]), torch.tensor([0]))
         tensor([0.5000])
     """
-    check_labels(labels, cosine.shape[0])
-    target = cosine.gather(1, labels.long().unsqueeze(1)).squeeze(1)
+    labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
+    target = cosine.gather(1, labels.unsqueeze(1)).squeeze(1)
     return cosine.square().sum(1) + (1.0 - 2.0 * target)
 
 
@@ -55,7 +57,7 @@ class P2SGrad(nn.Module):
         - ``score``: ``[B]``, cosine to the bona fide centre in [−1, 1], higher = more bona fide.
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Wang, Yamagishi, "A Comparative Study on Recent Neural Spoofing Countermeasures for
@@ -85,7 +87,7 @@ class P2SGrad(nn.Module):
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
-        return p2sgrad_loss(self._cosines(embeddings), labels).mean()
+        return mean_of(p2sgrad_loss(self._cosines(embeddings), labels))
 
     @torch.jit.export
     def score(self, embeddings: Tensor) -> Tensor:

@@ -3,10 +3,9 @@
 from typing import Final, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.numeric import at_least_float32, unit
+from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of, precise_product, unit
 from scriptable.heads.ge2e import centroid_scores, check_batch, check_trial
 
 
@@ -27,7 +26,7 @@ def _query_and_prototypes(dvecs: Tensor, query: int) -> Tuple[Tensor, Tensor]:
 def _cross_entropy_of_diagonal(logits: Tensor) -> Tensor:
     """Mean over the rows of ``[N, N]`` of −log softmax at the row's own column."""
     target = torch.arange(logits.shape[0], device=logits.device)
-    return F.cross_entropy(logits, target)
+    return mean_of(cross_entropy(logits, target))
 
 
 def angular_prototypical_loss(dvecs: Tensor, w: Tensor, b: Tensor, query: int = -1) -> Tensor:
@@ -99,9 +98,10 @@ def prototypical_loss(dvecs: Tensor, query: int = -1) -> Tensor:
 def _squared_distances(queries: Tensor, prototypes: Tensor) -> Tensor:
     """Squared distances ``[B, D]``, ``[N, D]`` → ``[B, N]``, without a tensor ``[B, N, D]``."""
     # Distances are the same from any origin; from the middle nothing large cancels.
-    middle = prototypes.detach().mean(0, keepdim=True)
+    middle = prototypes.detach().sum(0, keepdim=True) / max(prototypes.shape[0], 1)
     queries, prototypes = queries - middle, prototypes - middle
-    dots = at_least_float32(queries @ prototypes.t())
+    # Products of embeddings of length 300 leave the range of half precision.
+    dots = precise_product(queries, prototypes.t())
     squares = queries.square().sum(1, keepdim=True) + prototypes.square().sum(1)
     return squares - 2.0 * dots
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_features
 from scriptable._core.labels import class_indices
-from scriptable._core.numeric import at_least_float32
+from scriptable._core.numeric import at_least_float32, mean_of
 from scriptable.heads._centres import add_margin, sine
 from scriptable.heads.ge2e import (
     GE2ELoss,
@@ -210,7 +210,7 @@ class ShardedArcMarginProduct(nn.Module):
         mine = (targets >= self.first) & (targets < self.end)
         column = (targets - self.first).clamp(0, self.end - self.first - 1)
         logits = self._with_margins(logits, column, mine)
-        return self._cross_entropy(logits, column, mine).mean()
+        return mean_of(self._cross_entropy(logits, column, mine))
 
     def _with_margins(self, logits: Tensor, column: Tensor, mine: Tensor) -> Tensor:
         """The margins of the classes held here, added to logits ``[items, own classes]``."""
@@ -299,7 +299,7 @@ def gathered_ge2e_loss(
     dvecs = at_least_float32(dvecs)
     sums = _Gather.apply(dvecs.sum(1), group).flatten(0, 1)
     speakers = dvecs.shape[0]
-    if criterion.loss_method == "contrast" and sums.shape[0] < 2:
+    if criterion.loss_method == "contrast" and sums.shape[0] == 1:
         raise ValueError("dvecs: expected 2 or more speakers for contrast, got 1")
     own = own_speaker(speakers, sums.shape[0], speakers * dist.get_rank(group), dvecs.device)
     similarities = centroid_similarities(dvecs, sums, own)

@@ -6,9 +6,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features, check_labels, check_positive
-from scriptable._core.labels import class_indices
-from scriptable._core.numeric import softplus
+from scriptable._core.checks import check_features, check_positive
+from scriptable._core.labels import class_indices, class_labels
+from scriptable._core.numeric import mean_of, softplus
 from scriptable.heads._centres import KeepsDefaults, class_cosines
 
 
@@ -53,7 +53,7 @@ def sphereface2_loss(
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
 
     Reference:
         Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face Recognition",
@@ -65,10 +65,10 @@ def sphereface2_loss(
         >>> sphereface2_loss(cosine, torch.tensor([0]), b, m)
         tensor([0.2982])
     """
-    check_labels(labels, cosine.shape[0])
+    labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
     adjusted = 2.0 * (0.5 * (cosine + 1.0)).clamp(min=0.0) ** t - 1.0
     others = softplus(scale * (adjusted + margin) + bias)
-    column = labels.long().unsqueeze(1)
+    column = labels.unsqueeze(1)
     own = softplus(-scale * (adjusted.gather(1, column) - margin) - bias).squeeze(1)
     rest = others.sum(1) - others.gather(1, column).squeeze(1)
     return (balance * own + (1.0 - balance) * rest) / scale
@@ -94,7 +94,8 @@ class SphereFace2(KeepsDefaults):
         - ``score``: cosines to all classes, ``[B, C]`` in [−1, 1].
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype (a mixture of classes is refused), label or
+            configuration.
 
     Reference:
         Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face Recognition",
@@ -159,7 +160,7 @@ class SphereFace2(KeepsDefaults):
         cosine = self.score(input)
         bias, margin = self.bias.to(cosine.dtype), self.margin.to(cosine.dtype)
         loss = sphereface2_loss(cosine, target, bias, margin, self.scale, self.balance, self.t)
-        return loss.mean()
+        return mean_of(loss)
 
     @torch.jit.export
     def score(self, input: Tensor) -> Tensor:

@@ -8,9 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_features, check_not_negative, check_positive
-from scriptable._core.labels import class_indices
-from scriptable._core.numeric import at_least_float32, unit
-from scriptable.heads._centres import KeepsDefaults, accuracy_of, add_margin, class_directions, sine
+from scriptable._core.labels import are_soft, class_indices
+from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of, unit
+from scriptable.heads._centres import (
+    KeepsDefaults,
+    accuracy_of,
+    add_margin,
+    class_directions,
+    log_sum_of_others,
+    mixture,
+    sine,
+)
 
 
 def subcenter_logits(input: Tensor, weight: Tensor, sub_centers: int, scale: float) -> Tensor:
@@ -86,7 +94,8 @@ def subcenter_intertopk_loss(
     Args:
         input: embeddings, shape ``[B, D]``; brought to length one here.
         weight: sub-centers, shape ``[C·K, D]``, those of one class side by side.
-        label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``.
+        label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; or soft labels, floating-point
+            ``[B, C]``, as in :func:`aam_softmax_loss`.
         margin: m in radians, a scalar tensor.
         mp: margin of the nearest others in radians at m = 0.2, a scalar tensor.
         sub_centers: K.
@@ -99,7 +108,7 @@ def subcenter_intertopk_loss(
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: on a wrong shape, dtype or fallback.
+        ValueError: on a wrong shape, dtype, label or fallback.
 
     Reference:
         Zhao et al., "Multi-query multi-head attention pooling and Inter-TopK penalty for speaker
@@ -115,25 +124,58 @@ def subcenter_intertopk_loss(
     check_choice("fallback", fallback, ["sine", "continuous"])
     check_features("input", input, weight.shape[1])
     logits = subcenter_logits(input, weight, sub_centers, scale)
-    target = class_indices(label, input.shape[0], logits.shape[1])
-    return _loss_of_logits(logits, target, margin, mp, k_top, scale, easy_margin, fallback)
+    return _loss_and_target(logits, label, margin, mp, k_top, scale, easy_margin, fallback)[0]
 
 
-def _loss_of_logits(
+def _soft_loss(
     logits: Tensor,
-    target: Tensor,
+    label: Tensor,
+    margin: Tensor,
+    penalty: Tensor,
+    k: int,
+    scale: float,
+    easy_margin: bool,
+    fallback: str,
+) -> Tensor:
+    """The mixture of the losses that each class as the target would give, ``[B]``."""
+    cosine = (logits / scale).clamp(-1.0, 1.0)
+    moved = scale * add_margin(cosine, margin, easy_margin, fallback)
+    if k == 0:
+        return mixture(label, moved, log_sum_of_others(logits))
+    candidates = logits.detach().topk(k + 1, 1)[1]
+    near = cosine.gather(1, candidates)
+    nearer = scale * (near * torch.cos(penalty) + sine(near) * torch.sin(penalty))
+    # A target among the k nearest leaves a place for the next one.
+    first, one_more = candidates[:, :k], logits.scatter(1, candidates, nearer)
+    is_near = torch.zeros_like(logits).scatter(1, first, torch.ones_like(nearer[:, :k])) > 0.0
+    others = torch.where(
+        is_near,
+        log_sum_of_others(one_more),
+        log_sum_of_others(logits.scatter(1, first, nearer[:, :k])),
+    )
+    return mixture(label, moved, others)
+
+
+def _loss_and_target(
+    logits: Tensor,
+    label: Tensor,
     margin: Tensor,
     mp: Tensor,
     k_top: int,
     scale: float,
     easy_margin: bool,
     fallback: str,
-) -> Tensor:
+) -> Tuple[Tensor, Tensor]:
+    """Loss of each item and the class of its label, twice ``[B]``."""
     k = min(k_top, logits.shape[1] - 1)
     margin = at_least_float32(margin)
     penalty = at_least_float32(mp) * margin / 0.2
+    if are_soft(label, logits.shape[0], logits.shape[1]):
+        loss = _soft_loss(logits, label, margin, penalty, k, scale, easy_margin, fallback)
+        return loss, torch.argmax(label, 1)
+    target = class_indices(label, logits.shape[0], logits.shape[1])
     logits = add_margins(logits, target, margin, penalty, k, scale, easy_margin, fallback)
-    return F.cross_entropy(logits, target, reduction="none")
+    return cross_entropy(logits, target), target
 
 
 class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
@@ -156,13 +198,14 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
         fallback: continuation beyond θ + m = π, ``continuous`` or ``sine``.
 
     Shape:
-        - input: ``[B, D]``; label: ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; loss: scalar, nats.
+        - input: ``[B, D]``; label: ``[B]``, ``[B, 1]``, one-hot ``[B, C]``, or soft, floating-point
+          ``[B, C]``; loss: scalar, nats.
         - ``loss_and_predictions``: loss, accuracy in [0, 1], class of each item ``[B]``.
         - ``predict``: class of each item, ``[B]``, int64.
         - ``score``: cosine to the nearest sub-center of each class, ``[B, C]`` in [−1, 1].
 
     Raises:
-        ValueError: on a wrong shape, dtype or configuration.
+        ValueError: on a wrong shape, dtype, label or configuration.
 
     Reference:
         Zhao et al., "Multi-query multi-head attention pooling and Inter-TopK penalty for speaker
@@ -241,7 +284,7 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
 
     def forward(self, input: Tensor, label: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels → scalar."""
-        return subcenter_intertopk_loss(
+        loss = subcenter_intertopk_loss(
             input,
             self.weight,
             label,
@@ -252,17 +295,17 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
             self.scale,
             self.easy_margin,
             self.fallback,
-        ).mean()
+        )
+        return mean_of(loss)
 
     @torch.jit.export
     def loss_and_predictions(self, input: Tensor, label: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """Loss, accuracy and the class of each item: scalar, scalar, ``[B]``."""
         check_features("input", input, self.nout)
-        target = class_indices(label, input.shape[0], self.nclasses)
         logits = subcenter_logits(input, self.weight, self.K, self.scale)
-        loss = _loss_of_logits(
+        loss, target = _loss_and_target(
             logits,
-            target,
+            label,
             self.margin,
             self.mp,
             self.k_top,
@@ -271,7 +314,7 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
             self.fallback,
         )
         classes = torch.argmax(logits, 1)
-        return loss.mean(), accuracy_of(classes, target), classes
+        return mean_of(loss), accuracy_of(classes, target), classes
 
     @torch.jit.export
     def predict(self, input: Tensor) -> Tensor:

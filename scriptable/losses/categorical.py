@@ -3,10 +3,11 @@
 from typing import Final, Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scriptable._core.checks import check_fraction, check_shape
-from scriptable._core.numeric import at_least_float32
+from scriptable._core.labels import legal_index
+from scriptable._core.numeric import at_least_float32, precise_product
 from scriptable._core.reduction import check_reduction, reduce_valid, select_valid
 from scriptable.losses._frames import as_frames, like_targets, picked, zero_unless
 
@@ -34,7 +35,8 @@ def classification_error(
         ``none``. It has no gradient.
 
     Raises:
-        ValueError: on mismatched shapes, lengths without frames, or an unknown reduction.
+        ValueError: on mismatched shapes, a target that is no class, lengths without frames, or an
+            unknown reduction.
 
     Reference:
         ``speechbrain.nnet.losses.classification_error``.
@@ -47,6 +49,7 @@ def classification_error(
     frames, labels, mask = as_frames(
         "probabilities", probabilities, targets, length, allowed_len_diff
     )
+    labels = legal_index("targets", labels, frames.shape[2])
     wrong = (frames.argmax(2) != labels).float()
     error = reduce_valid(zero_unless(mask, wrong), mask, reduction)
     return like_targets(error, probabilities)
@@ -81,8 +84,8 @@ def nll_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch``, the shape of the targets for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, lengths without frames, ε outside [0, 1], or an unknown
-            reduction.
+        ValueError: on mismatched shapes, a target that is no class, lengths without frames, ε
+            outside [0, 1], or an unknown reduction.
 
     Reference:
         ``speechbrain.nnet.losses.nll_loss``; smoothing and weights as
@@ -97,6 +100,7 @@ def nll_loss(
     frames, labels, mask = as_frames(
         "log_probabilities", log_probabilities, targets, length, allowed_len_diff
     )
+    labels = legal_index("targets", labels, frames.shape[2])
     loss = -zero_unless(mask, at_least_float32(picked(frames, labels)))
     measure = mask
     if weight is not None:
@@ -118,10 +122,10 @@ def _class_sum(frames: Tensor, mask: Optional[Tensor], weight: Optional[Tensor])
     # A product, unlike a sum, hands NaN from the padding on to the gradient of the weight.
     if mask is not None:
         frames = select_valid(frames, mask)
-    return torch.matmul(frames, weight.to(frames.dtype))
+    return precise_product(frames, weight.to(frames.dtype))
 
 
-class ClassificationError(nn.Module):
+class ClassificationError(torch.nn.Module):
     """:func:`classification_error` with its configuration frozen.
 
     Args:
@@ -160,7 +164,7 @@ class ClassificationError(nn.Module):
         )
 
 
-class NLLLoss(nn.Module):
+class NLLLoss(torch.nn.Module):
     """:func:`nll_loss` with its configuration frozen.
 
     Args:

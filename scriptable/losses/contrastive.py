@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_positive, check_rank, check_shape
-from scriptable._core.numeric import at_least_float32, inverse_norm
+from scriptable._core.numeric import at_least_float32, inverse_norm, mean_of
 
 
 def _cosines(x: Tensor, y: Tensor, negs: Tensor, chunk: int) -> Tensor:
@@ -49,7 +49,7 @@ class ContrastiveLoss(nn.Module):
         - negs: negatives, ``[N, B, T, C]``.
         - loss: scalar, summed over all frames, in nats.
         - accuracy: scalar, the fraction of frames whose target is at least as close as every
-          negative.
+          negative; 0 of none.
 
     Raises:
         ValueError: on mismatched shapes, or a temperature that is not above 0.
@@ -87,4 +87,4 @@ class ContrastiveLoss(nn.Module):
         logits = torch.cat([positive.unsqueeze(1), negatives], 1) / self.logit_temp
         loss = (torch.logsumexp(logits, 1) - logits[:, 0]).sum()
         hits = positive >= negatives.amax(1)
-        return loss, hits.to(loss.dtype).mean()
+        return loss, mean_of(hits.to(loss.dtype))

@@ -41,7 +41,7 @@ def nll_loss_kd(probabilities: Tensor, targets: Tensor, rel_lab_lengths: Tensor)
     r"""Cross-entropy under a teacher, averaged over the valid frames.
 
     .. math:: \ell = -\frac{1}{\sum_b n_b} \sum_b \sum_{t < n_b} \sum_f q_{btf}\, x_{btf},
-        \qquad n_b = \lfloor l_b T + \tfrac12 \rfloor
+        \qquad n_b = \max([l_b > 0], \lfloor l_b T + \tfrac12 \rfloor)
 
     Args:
         probabilities: the student's probabilities (log-probabilities give the cross-entropy),
@@ -69,7 +69,7 @@ def nll_loss_kd(probabilities: Tensor, targets: Tensor, rel_lab_lengths: Tensor)
     check_rank("probabilities", probabilities, "[B, T, F]", 3)
     check_shape("targets", targets, list(probabilities.shape))
     batch, frames, features = probabilities.shape
-    mask = frame_mask(rel_lab_lengths, batch, frames)
+    mask = frame_mask(rel_lab_lengths, batch, frames, "rel_lab_lengths")
     student, teacher = probabilities, select_valid(targets, mask)
     if targets.requires_grad:
         # Otherwise NaN in the student's padding reaches no gradient, and the selection of the

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_fraction
+from scriptable._core.labels import legal_index
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import check_reduction, reduce_valid
 from scriptable.losses._frames import as_frames, like_targets, picked, zero_unless
@@ -43,8 +44,8 @@ def kldiv_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch``, the shape of the targets for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, lengths without frames, ε outside [0, 1], fewer than two
-            classes to smooth over, or an unknown reduction.
+        ValueError: on mismatched shapes, a target that is no class, lengths without frames, ε
+            outside [0, 1], fewer than two classes to smooth over, or an unknown reduction.
 
     Reference:
         ``speechbrain.nnet.losses.kldiv_loss``; the smoothing is from Szegedy et al., "Rethinking
@@ -63,6 +64,7 @@ def kldiv_loss(
     if mask is not None:
         valid = torch.logical_and(valid, mask)
     labels = torch.where(valid, labels, torch.zeros_like(labels))
+    labels = legal_index("targets", labels, frames.shape[2])
     if label_smoothing == 0.0:
         loss = -at_least_float32(picked(frames, labels))
     else:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_positive, check_shape
+from scriptable._core.checks import check_choice, check_positive
 from scriptable._core.numeric import at_least_float32
-from scriptable._core.reduction import frame_counts
+from scriptable._core.reduction import checked_counts
 
 
 class Laplacian(nn.Module):
@@ -150,14 +150,13 @@ class LaplacianVarianceLoss(nn.Module):
             edges = self.laplacian(data)
             valid = torch.ones_like(edges)
         else:
-            check_shape("length", length, [batch])
-            counts = frame_counts(length, data.shape[self.len_dim])
+            counts = checked_counts("length", length, batch, data.shape[self.len_dim])
             zero = torch.zeros((), dtype=data.dtype, device=data.device)
             edges = self.laplacian(torch.where(self._frames(data, counts), data, zero))
             # A value sees as many frames as the kernel has, so the last of them are lost.
             counts = counts - (data.shape[self.len_dim] - edges.shape[self.len_dim])
             valid = self._frames(edges, counts).to(edges.dtype).expand(edges.shape)
-        edges, valid = edges.reshape(batch, -1), valid.reshape(batch, -1)
+        edges, valid = edges.flatten(1), valid.flatten(1)
         if reduction is None:
             edges, valid = edges.reshape(1, -1), valid.reshape(1, -1)
         count = valid.sum(1, keepdim=True)

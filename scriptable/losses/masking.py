@@ -12,7 +12,6 @@ from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import (
     check_reduction,
     expand_mask,
-    frame_counts,
     frame_mask,
     reduce_valid,
     select_valid,
@@ -22,12 +21,13 @@ from scriptable._core.reduction import (
 def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: int = 1) -> Tensor:
     r"""Mask of the valid elements of a padded batch.
 
-    .. math:: m_{bt} = [t < \lfloor l_b T + \tfrac12 \rfloor]
+    .. math:: m_{bt} = [t < \max([l_b > 0], \lfloor l_b T + \tfrac12 \rfloor)]
 
     Args:
-        data: shape ``[B, *]``; gives shape, dtype and device of the mask.
+        data: shape ``[B, *]``, or ``[T, B, *]`` with ``len_dim`` 0; gives shape, dtype and device
+            of the mask.
         length: relative lengths in [0, 1], shape ``[B]``; None when nothing is padded.
-        len_dim: the dimension that the lengths speak of, not 0.
+        len_dim: the dimension that the lengths speak of.
 
     Returns:
         1 where the data is valid, 0 in the padding; shape and dtype of ``data``.
@@ -64,17 +64,18 @@ def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: 
     if length is None:
         return torch.ones_like(data)
     dim = len_dim + data.dim() if len_dim < 0 else len_dim
-    if not 0 < dim < data.dim():
+    if data.dim() < 2 or not 0 <= dim < data.dim():
         raise ValueError(
-            f"data: expected a dimension {len_dim} after the batch, got {list(data.shape)}"
+            f"data: expected a dimension {len_dim} beside the batch, got {list(data.shape)}"
         )
-    check_shape("length", length, [data.shape[0]])
+    items = 1 if dim == 0 else 0
     frames = data.shape[dim]
+    mask = frame_mask(length, data.shape[items], frames)
     shape = [1] * data.dim()
-    shape[dim] = frames
-    positions = torch.arange(frames, device=length.device).reshape(shape)
-    mask = positions < expand_mask(frame_counts(length, frames), data)
-    return mask.to(data.dtype).expand(data.shape).contiguous()
+    shape[items], shape[dim] = data.shape[items], frames
+    if dim == 0:
+        mask = mask.t()
+    return mask.reshape(shape).to(data.dtype).expand(data.shape).contiguous()
 
 
 def reduce_loss(
@@ -125,8 +126,7 @@ def reduce_loss(
     if label_smoothing != 0.0:
         loss = _smooth(loss, predictions, mask != 0, label_smoothing)
     # The mask of an element is its share in the count: the elements stand where frames do.
-    batch = loss.shape[0]
-    reduced = reduce_valid(loss.reshape(batch, -1), mask.reshape(batch, -1), reduction)
+    reduced = reduce_valid(loss.unsqueeze(1).flatten(1), mask.unsqueeze(1).flatten(1), reduction)
     return reduced.reshape(loss.shape) if reduction == "none" else reduced
 
 

@@ -70,7 +70,7 @@ def l1_loss(
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
     if length is None:
         predictions, targets = _floating(predictions, targets)
-        if reduction == "mean" or reduction == "sum":
+        if predictions.numel() > 0 and (reduction == "mean" or reduction == "sum"):
             return torch.nn.functional.l1_loss(predictions, targets, reduction=reduction)
         loss = torch.nn.functional.l1_loss(predictions, targets, reduction="none")
         return reduce_valid(loss, None, reduction)
@@ -81,7 +81,7 @@ def l1_loss(
     # Selecting the sums of frames is many times faster than selecting elements, and as safe: the
     # slope of |x| is sign(x), and sign(NaN) · 0 is 0.
     predictions, targets = _floating(predictions, targets)
-    errors = (predictions - targets).abs().reshape(batch, frames, -1)
+    errors = (predictions - targets).abs().unsqueeze(2).flatten(2)
     return reduce_valid(select_valid(errors.sum(2), mask), mask, reduction, errors.shape[2])
 
 
@@ -120,7 +120,7 @@ def mse_loss(
     predictions, targets = truncate(predictions, targets, allowed_len_diff)
     if length is None:
         predictions, targets = _floating(predictions, targets)
-        if reduction == "mean" or reduction == "sum":
+        if predictions.numel() > 0 and (reduction == "mean" or reduction == "sum"):
             return torch.nn.functional.mse_loss(predictions, targets, reduction=reduction)
         loss = torch.nn.functional.mse_loss(predictions, targets, reduction="none")
         return reduce_valid(loss, None, reduction)

@@ -1,6 +1,9 @@
 """Trial lists: checks, and one exact sort that every metric starts from."""
 
-from typing import NamedTuple
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -9,6 +12,37 @@ from scriptable._core.numeric import at_least_float32
 
 _TWO = ("non-target (label 0)", "target (label 1)")
 _THREE = (*_TWO, "spoof (label 2)")
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def takes_arrays(metric: _F) -> _F:
+    """Let a metric take lists and NumPy arrays for its ``scores`` or ``llrs``, and ``labels``."""
+    signature = inspect.signature(metric)
+    named = [name for name in ("scores", "llrs", "labels") if name in signature.parameters]
+
+    @functools.wraps(metric)
+    def with_tensors(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        for name in named:
+            value = bound.arguments.get(name)
+            if not isinstance(value, Tensor):
+                bound.arguments[name] = _tensor(value)
+        return metric(*bound.args, **bound.kwargs)
+
+    return with_tensors  # type: ignore[return-value]
+
+
+def _tensor(values: Any) -> Tensor:
+    """Numbers as a tensor; lists of Python's floats keep all their digits."""
+    if hasattr(values, "__array__"):
+        array = values.__array__()
+        # Neither what is read-only nor what runs backwards can be shared.
+        shared = array.flags.writeable and min(array.strides, default=0) >= 0
+        return torch.from_numpy(array if shared else array.copy())
+    found = torch.as_tensor(values)
+    return torch.as_tensor(values, dtype=torch.float64) if found.is_floating_point() else found
 
 
 class Counts(NamedTuple):
@@ -41,6 +75,7 @@ def midway(low: Tensor, high: Tensor) -> Tensor:
     return torch.where((middle > low) & (middle <= high), middle, high)
 
 
+@takes_arrays
 def check_trials(scores: Tensor, labels: Tensor) -> None:
     """Raise unless scores and labels make a two-class trial list without NaN.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Union
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_classes
+from scriptable.metrics._trials import check_classes, takes_arrays
 
 Metric = Callable[[Tensor, Tensor], Union[float, tuple[float, ...]]]
 
@@ -18,6 +18,7 @@ class Interval(NamedTuple):
     high: float
 
 
+@takes_arrays
 def bootstrap_interval(
     metric: Metric,
     scores: Tensor,

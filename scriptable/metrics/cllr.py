@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from scriptable._core.numeric import softplus
-from scriptable.metrics._trials import check_trials, count_trials
+from scriptable.metrics._trials import check_trials, count_trials, takes_arrays
 from scriptable.metrics.curve import hull_of
 
 
+@takes_arrays
 def cllr(llrs: Tensor, labels: Tensor) -> float:
     r"""The information that log-likelihood ratios lack, in bits.
 
@@ -46,6 +47,7 @@ def cllr(llrs: Tensor, labels: Tensor) -> float:
     return float(on_targets + on_others) / (2.0 * math.log(2.0))
 
 
+@takes_arrays
 def min_cllr(scores: Tensor, labels: Tensor) -> float:
     r"""The :func:`cllr` that remains after the best monotone calibration of the scores.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import Counts, check_trials, count_trials
+from scriptable.metrics._trials import Counts, check_trials, count_trials, takes_arrays
 from scriptable.metrics.curve import equal_error_rate
 
 
@@ -62,6 +62,7 @@ def bayes_threshold(prior: float, cost_miss: float = 1.0, cost_false_alarm: floa
     return math.log(cost_false_alarm) - math.log(cost_miss) + math.log1p(-prior) - math.log(prior)
 
 
+@takes_arrays
 def min_dcf(
     scores: Tensor,
     labels: Tensor,
@@ -126,6 +127,7 @@ def least_cost(counts: Counts, weights: tuple[float, ...]) -> DetectionCost:
     return DetectionCost(cost / norm, counts.threshold(best + 1))
 
 
+@takes_arrays
 def actual_dcf(
     llrs: Tensor,
     labels: Tensor,
@@ -176,6 +178,7 @@ def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> OperatingPoint
     )
 
 
+@takes_arrays
 def threshold_at(
     scores: Tensor,
     labels: Tensor,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scriptable.metrics._hull import lower_hull
-from scriptable.metrics._trials import Counts, check_trials, count_trials, midway
+from scriptable.metrics._trials import Counts, check_trials, count_trials, midway, takes_arrays
 
 
 class OperatingCurve(NamedTuple):
@@ -29,6 +29,7 @@ class EqualErrorRate(NamedTuple):
     threshold: float
 
 
+@takes_arrays
 def operating_curve(scores: Tensor, labels: Tensor) -> OperatingCurve:
     r"""Miss and false-alarm rates at every threshold.
 
@@ -74,6 +75,7 @@ def rates(counts: Counts, rejected_label: int = 0) -> tuple[Tensor, Tensor]:
     return miss, torch.cat([start + 1.0, accepted])
 
 
+@takes_arrays
 def roc_convex_hull(scores: Tensor, labels: Tensor) -> OperatingCurve:
     r"""The vertices of the convex hull of the operating points: what calibration could reach.
 
@@ -114,6 +116,7 @@ def hull_of(counts: Counts) -> Tensor:
     return lower_hull(rejected, missed)
 
 
+@takes_arrays
 def equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
     r"""The rate at which misses and false alarms are equal, interpolated between two points.
 
@@ -146,6 +149,7 @@ def equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
     return _crossing(counts, after - 1, after)
 
 
+@takes_arrays
 def convex_hull_equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
     r"""The equal error rate on the convex hull of the ROC: at most :func:`equal_error_rate`.
 

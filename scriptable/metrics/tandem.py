@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_three_classes, check_trials, count_trials
+from scriptable.metrics._trials import check_three_classes, check_trials, count_trials, takes_arrays
 from scriptable.metrics.cost import DetectionCost, least_cost
 from scriptable.metrics.curve import equal_error_rate
 
@@ -49,6 +49,7 @@ def check_tandem_costs(costs: TandemCosts) -> None:
         raise ValueError(f"costs: expected priors that sum to 1, got {total}")
 
 
+@takes_arrays
 def asv_error_rates(
     scores: Tensor, labels: Tensor, threshold: Optional[float] = None
 ) -> ASVErrorRates:
@@ -85,6 +86,7 @@ def asv_error_rates(
     return ASVErrorRates(1.0 - rates[0], rates[1], rates[2])
 
 
+@takes_arrays
 def min_tdcf(
     scores: Tensor,
     labels: Tensor,
@@ -171,6 +173,7 @@ def _tandem_constants(
     return constant, on_miss, on_spoof
 
 
+@takes_arrays
 def min_a_dcf(
     scores: Tensor,
     labels: Tensor,

@@ -276,3 +276,18 @@ BAD_OPTIONS: list[tuple[type[nn.Module], dict[str, Any], str]] = [
 def test_bad_options(kind: type[nn.Module], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**options)
+
+
+@pytest.mark.parametrize("make", [LogMel, MFCC, LFCC])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_changes_nothing_in_eager_mode_and_little_in_script(make, dtype) -> None:
+    frontend = make(n_fft=1024)
+    tone = torch.sin(0.3 * torch.arange(8000.0)).repeat(2, 1)
+    expected = frontend(tone)
+    scripted = torch.jit.script(frontend)
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(frontend(tone), expected)
+        found = scripted(tone)
+    assert found.dtype == torch.float32
+    # Bins far below a pure tone are rounding, which two orders of summation do not share.
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02 * float(expected.std()))

@@ -227,8 +227,8 @@ def test_the_exported_program_does_not_grow_with_the_number_of_frames() -> None:
         ({"targets": torch.zeros(2, 2)}, r"targets: expected an integer dtype, got torch.float32"),
         ({"input_lens": torch.ones(2, 1)}, r"input_lens: expected shape \[2\], got \[2, 1\]"),
         ({"target_lens": torch.ones(3)}, r"target_lens: expected shape \[2\], got \[3\]"),
-        ({"blank_index": 3}, r"blank_index: expected a label in \[0, 2\], got 3"),
-        ({"blank_index": -1}, r"blank_index: expected a label in \[0, 2\], got -1"),
+        ({"blank_index": 3}, r"blank_index: expected a label in \[-3, 2\], got 3"),
+        ({"blank_index": -4}, r"blank_index: expected a label in \[-3, 2\], got -4"),
         ({"reduction": "avg"}, r"reduction: expected one of .*, got avg"),
     ],
 )

@@ -278,3 +278,56 @@ def test_a_masked_loss_tells_frames_from_classes_by_shape() -> None:
     log_p, targets = torch.randn(1, 3, 3).log_softmax(1), torch.tensor([[2, 2, 0]])
     square = scriptable.compute_masked_loss(nll, log_p, targets, length)
     torch.testing.assert_close(square, nll(log_p, targets)[:, :2].mean())
+
+
+# Values that no graph can check
+
+
+def test_whole_numbers_are_no_lengths() -> None:
+    errors = torch.tensor([[1.0, 5.0, 7.0, 7.0]])
+    theirs = peers.speechbrain_losses().mse_loss
+    assert theirs(errors, 0 * errors, torch.tensor([2])) == 31.0
+    assert bool(theirs(errors, 0 * errors, torch.tensor([-2.0])).isnan())
+    for length in (torch.tensor([2]), torch.tensor([2.0]), torch.tensor([-2.0])):
+        with pytest.raises(ValueError, match=r"length: expected relative lengths in \[0, 1\]"):
+            scriptable.mse_loss(errors, 0 * errors, length)
+
+
+def test_a_label_of_minus_100_is_no_class() -> None:
+    log_probs, targets = log_halves(1, 2), torch.tensor([[1, -100]])
+    theirs = peers.speechbrain_losses().nll_loss(log_probs, targets)
+    assert theirs == pytest.approx(LOG_HALF / 2)
+    with pytest.raises(ValueError, match=r"targets: expected classes in \[0, 1\], got -100"):
+        scriptable.nll_loss(log_probs, targets)
+
+
+def test_a_batch_without_items_costs_nothing() -> None:
+    nothing = torch.zeros(0, 4)
+    assert bool(peers.speechbrain_losses().mse_loss(nothing, nothing).isnan())
+    assert scriptable.mse_loss(nothing, nothing) == 0.0
+
+
+def test_smoothing_is_towards_one_half() -> None:
+    logits, targets = torch.zeros(5), torch.ones(5)
+    theirs = peers.speechbrain_losses().bce_loss(logits, targets, label_smoothing=0.5)
+    assert theirs == pytest.approx(LOG_HALF / 2)
+    ours = scriptable.bce_loss(logits, targets, label_smoothing=0.5)
+    assert ours == pytest.approx(LOG_HALF)
+
+
+def test_short_utterances_keep_their_frame_in_sequence_losses() -> None:
+    log_probs, ones = log_halves(1, 1), torch.ones(1)
+    short, targets = torch.tensor([0.45]), torch.tensor([[1]])
+    speechbrain = peers.speechbrain_losses()
+    assert speechbrain.ctc_loss(log_probs, targets, short, ones, 0) == 0.0
+    assert scriptable.ctc_loss(log_probs, targets, short, ones, 0) == pytest.approx(LOG_HALF)
+    frames = torch.ones(1, 1, 1)
+    assert bool(speechbrain.nll_loss_kd(frames, frames, short).isnan())
+    assert scriptable.nll_loss_kd(frames, frames, short) == -1.0
+
+
+def test_a_negative_blank_is_an_error_of_the_peer() -> None:
+    arguments = log_halves(1, 2), torch.tensor([[0]]), torch.ones(1), torch.ones(1), -1
+    with pytest.raises(RuntimeError, match="blank must be in label range"):
+        peers.speechbrain_losses().ctc_loss(*arguments)
+    assert scriptable.ctc_loss(*arguments) == pytest.approx(-math.log(0.75))

@@ -73,8 +73,8 @@ ERRORS = [
         r"mask_shape: expected one of .*, got both",
     ),
     (
-        lambda: scriptable.compute_length_mask(torch.zeros(2, 3), torch.ones(2), len_dim=0),
-        r"data: expected a dimension 0 after the batch, got \[2, 3\]",
+        lambda: scriptable.compute_length_mask(torch.zeros(2, 3), torch.ones(2), len_dim=2),
+        r"data: expected a dimension 2 beside the batch, got \[2, 3\]",
     ),
     (
         lambda: scriptable.reduce_loss(torch.zeros(2, 3), torch.ones(2, 3), "mean", 0.1),

@@ -194,7 +194,7 @@ def test_lengths_are_rounded_half_up() -> None:
 
 @pytest.mark.parametrize(
     ("length", "frames", "peer_frames", "our_frames"),
-    [(0.4, 3, 2, 1), (0.5, 3, 2, 2), (0.54, 100, 55, 54), (0.01, 10, 1, 0)],
+    [(0.4, 3, 2, 1), (0.5, 3, 2, 2), (0.54, 100, 55, 54)],
 )
 def test_rounding_differs_from_the_peer(length, frames, peer_frames, our_frames) -> None:
     ones = torch.ones(1, frames)

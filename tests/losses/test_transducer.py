@@ -302,7 +302,7 @@ def test_the_exported_program_does_not_grow_with_the_number_of_frames() -> None:
         ({"logits": torch.zeros(2, 4, 2, 3)}, r"logits: expected shape \[B, T, 3, C\], got"),
         ({"targets": torch.zeros(2, 2)}, r"targets: expected an integer dtype, got torch.float32"),
         ({"input_lens": torch.ones(2, 1)}, r"input_lens: expected shape \[2\], got \[2, 1\]"),
-        ({"blank_index": 3}, r"blank_index: expected a label in \[0, 2\], got 3"),
+        ({"blank_index": 3}, r"blank_index: expected a label in \[-3, 2\], got 3"),
         ({"reduction": "avg"}, r"reduction: expected one of .*, got avg"),
     ],
 )

@@ -23,7 +23,8 @@ def _search_table(cost: Tensor) -> Tensor:
     table = permutation_table(sources, cost.device)
     rows = torch.arange(sources, device=cost.device) * sources
     cells = (table + rows).reshape(-1)
-    totals = cost.reshape(batch, -1).index_select(1, cells).reshape(batch, -1, sources).sum(2)
+    totals = cost.flatten(1).index_select(1, cells)
+    totals = totals.reshape(batch, table.shape[0], sources).sum(2)
     return table.index_select(0, totals.argmin(1))
 
 
@@ -46,7 +47,7 @@ def _search_subsets(cost: Tensor) -> Tensor:
     best = torch.zeros_like(cost[:, 0, :1]).expand(batch, 1 << sources)
     choices: List[Tensor] = []
     for i in range(sources):
-        before = best.index_select(1, without).reshape(batch, -1, sources)
+        before = best.index_select(1, without).reshape(batch, 1 << sources, sources)
         best, choice = (before + outside + cost[:, i].unsqueeze(1)).min(2)
         choices.append(choice)
     reached = torch.full_like(choices[0][:, :1], (1 << sources) - 1)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_shape
+from scriptable._core.labels import legal_index
 from scriptable._core.numeric import at_least_float32
 from scriptable.losses.separation._assignment import (
     best_permutation,
@@ -32,7 +33,7 @@ def reorder_tensor(tensor: Tensor, perms: Tensor) -> Tensor:
         The reordered tensor, a new one, of the same shape.
 
     Raises:
-        ValueError: if ``perms`` is not ``[B, S]``.
+        ValueError: if ``perms`` is not ``[B, S]``, or names a source that is not there.
 
     Reference:
         ``speechbrain.nnet.losses.PitWrapper.reorder_tensor``.
@@ -46,7 +47,7 @@ def reorder_tensor(tensor: Tensor, perms: Tensor) -> Tensor:
     if tensor.dim() < 2:
         raise ValueError(f"tensor: expected shape [B, ..., S], got {list(tensor.shape)}")
     check_shape("perms", perms, [tensor.shape[0], tensor.shape[-1]])
-    index = perms.to(torch.int64)
+    index = legal_index("perms", perms, tensor.shape[-1])
     for _ in range(tensor.dim() - 2):
         index = index.unsqueeze(1)
     return tensor.gather(-1, index.expand(tensor.shape))
@@ -128,7 +129,7 @@ class PitWrapper(nn.Module):
                 f"base_loss: expected an unreduced result [..., {batch}, {sources}], "
                 f"got {list(loss.shape)}"
             )
-        return at_least_float32(loss).reshape(-1, batch, sources).mean(0)
+        return at_least_float32(loss).unsqueeze(0).flatten(0, -3).mean(0)
 
     def forward(self, preds: Tensor, targets: Tensor) -> Tuple[Tensor, Tensor]:
         """Loss and permutation of each item: ``[B, ..., S]`` twice → ``[B]``, ``[B, S]``."""

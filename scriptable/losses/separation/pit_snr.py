@@ -30,7 +30,7 @@ def _each_source(
         loss = negative_si_snr(source, estimate, 2, eps)
     else:
         loss = negative_snr(source, estimate, 2, eps, relative_eps)
-    return loss.reshape(source.shape[0], source.shape[1], -1).mean(2)
+    return loss.unsqueeze(2).flatten(2).mean(2)
 
 
 def _pit(

@@ -148,13 +148,13 @@ def get_mask(source: Tensor, source_lengths: Tensor) -> Tensor:
 
     Args:
         source: signals, shape ``[T, B, C]`` (or ``[T, ..., B, C]``).
-        source_lengths: samples of each item, shape ``[B]``.
+        source_lengths: samples of each item, integer, shape ``[B]``.
 
     Returns:
         The mask in the dtype of ``source``, shape ``[T, B, 1]`` (or ``[T, ..., B, 1]``).
 
     Raises:
-        ValueError: on a wrong shape.
+        ValueError: on a wrong shape or dtype.
 
     Reference:
         ``speechbrain.nnet.losses.get_mask``.
@@ -183,6 +183,11 @@ def get_mask(source: Tensor, source_lengths: Tensor) -> Tensor:
     if source.dim() < 3:
         raise ValueError(f"source: expected shape [T, B, C], got {list(source.shape)}")
     check_shape("source_lengths", source_lengths, [source.shape[-2]])
+    if source_lengths.is_floating_point() or source_lengths.dtype == torch.bool:
+        raise ValueError(
+            f"source_lengths: expected numbers of samples of an integer dtype, "
+            f"got {source_lengths.dtype}"
+        )
     samples = source.shape[0]
     # Whole numbers are exact: their difference, cut to [0, 1], is the comparison without a boolean.
     exact = torch.float32 if samples < (1 << 24) else torch.float64

@@ -11,25 +11,28 @@ import torch
 from torch import Tensor
 
 from scriptable._core.checks import check_rank, check_shape
+from scriptable._core.labels import legal_index
+from scriptable._core.numeric import mean_of
 from scriptable._core.reduction import check_reduction
 
 Step = Callable[[Tensor, Tuple[Tensor, ...]], Tensor]
 
 
-def check_targets(targets: Tensor, target_lens: Tensor, input_lens: Tensor, batch: int) -> None:
-    """Raise unless targets are integers ``[B, S]`` and both lengths are ``[B]``."""
+def check_targets(targets: Tensor, batch: int) -> None:
+    """Raise unless targets are integers ``[B, S]``."""
     check_rank("targets", targets, "[B, S]", 2)
     check_shape("targets", targets, [batch, targets.shape[1]])
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
         raise ValueError(f"targets: expected an integer dtype, got {targets.dtype}")
-    check_shape("input_lens", input_lens, [batch])
-    check_shape("target_lens", target_lens, [batch])
 
 
-def check_blank(blank_index: int, classes: int) -> None:
-    """Raise unless the blank is one of the classes."""
-    if blank_index < 0 or blank_index >= classes:
-        raise ValueError(f"blank_index: expected a label in [0, {classes - 1}], got {blank_index}")
+def blank_class(blank_index: int, classes: int) -> int:
+    """The class of the blank, counted from the end where the index is negative."""
+    if not -classes <= blank_index < classes:
+        raise ValueError(
+            f"blank_index: expected a label in [{-classes}, {classes - 1}], got {blank_index}"
+        )
+    return blank_index + classes if blank_index < 0 else blank_index
 
 
 def within(counts: Tensor, size: int) -> Tensor:
@@ -37,10 +40,11 @@ def within(counts: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=counts.device).unsqueeze(0) < counts.unsqueeze(1)
 
 
-def select_labels(targets: Tensor, counts: Tensor) -> Tensor:
-    """Targets as int64, 0 beyond the counts, where anything may lie."""
+def select_labels(targets: Tensor, counts: Tensor, classes: int) -> Tensor:
+    """Targets as int64, each of one of the classes; 0 beyond the counts, where anything may lie."""
     labels = targets.long()
-    return torch.where(within(counts, labels.shape[1]), labels, torch.zeros_like(labels))
+    labels = torch.where(within(counts, labels.shape[1]), labels, torch.zeros_like(labels))
+    return legal_index("targets", labels, classes)
 
 
 def log_add(a: Tensor, b: Tensor) -> Tensor:
@@ -74,11 +78,11 @@ def reduce_items(items: Tensor, sizes: Tensor, reduction: str) -> Tensor:
     if reduction == "sum":
         return items.sum()
     if reduction == "batchmean":
-        return items.sum() / items.shape[0]
+        return items.sum() / max(items.shape[0], 1)
     per_size = items / sizes.clamp(min=1).to(items.dtype)
     if reduction == "batch":
         return per_size
-    return per_size.mean()
+    return mean_of(per_size)
 
 
 def fold(step: Step, carry: Tensor, frames: List[Tensor]) -> Tensor:

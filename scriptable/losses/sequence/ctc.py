@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
 from scriptable._core.numeric import at_least_float32
-from scriptable._core.reduction import check_reduction, frame_counts
+from scriptable._core.reduction import check_reduction, checked_counts
 from scriptable.losses.sequence._lattice import (
-    check_blank,
+    blank_class,
     check_targets,
     fold,
     label_column,
@@ -21,6 +21,7 @@ from scriptable.losses.sequence._lattice import (
     select_scores,
     within,
 )
+from scriptable.losses.sequence._opaque import opaque_ctc
 
 
 def _by_kernel(
@@ -82,10 +83,14 @@ def ctc_items(
     log_probs: Tensor, labels: Tensor, frames: Tensor, counts: Tensor, blank_index: int
 ) -> Tensor:
     """Losses ``[B]``; labels must be legal beyond their counts, too."""
+    if log_probs.numel() == 0:
+        return log_probs.flatten(1).sum(1)
     if torch.jit.is_scripting():
         return _by_kernel(log_probs, labels, frames, counts, blank_index)
     elif torch.compiler.is_exporting() or torch.jit.is_tracing():
         return _static(log_probs, labels, frames, counts, blank_index)
+    elif torch.compiler.is_compiling():
+        return opaque_ctc(log_probs, labels, frames, counts, blank_index)[0]
     else:
         return _by_kernel(log_probs, labels, frames, counts, blank_index)
 
@@ -115,7 +120,7 @@ def ctc_loss(
             ``target_lens``.
         input_lens: relative lengths of the inputs in [0, 1], shape ``[B]``.
         target_lens: relative lengths of the targets in [0, 1], shape ``[B]``.
-        blank_index: class of the blank.
+        blank_index: class of the blank; −1 is the last class.
         reduction: ``mean`` (ℓ/S, averaged over the items), ``batch`` (ℓ/S of each item),
             ``batchmean`` (Σℓ/B), ``sum`` or ``none`` (ℓ of each item).
 
@@ -123,8 +128,8 @@ def ctc_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a blank that is no class, or
-            an unknown reduction.
+        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+            no class, or an unknown reduction.
 
     Reference:
         Graves et al., "Connectionist temporal classification", ICML 2006, eq. 6–8;
@@ -138,13 +143,14 @@ def ctc_loss(
         That is −log(0.4·0.5 + 0.4·0.5 + 0.6·0.5) = −log 0.7.
     """
     check_rank("log_probs", log_probs, "[B, T, C]", 3)
-    check_targets(targets, target_lens, input_lens, log_probs.shape[0])
-    check_blank(blank_index, log_probs.shape[2])
+    batch, steps, classes = log_probs.shape
+    check_targets(targets, batch)
     check_reduction(reduction)
-    frames = frame_counts(input_lens, log_probs.shape[1])
-    counts = frame_counts(target_lens, targets.shape[1])
-    labels = select_labels(targets, counts)
-    items = ctc_items(at_least_float32(log_probs), labels, frames, counts, blank_index)
+    blank = blank_class(blank_index, classes)
+    frames = checked_counts("input_lens", input_lens, batch, steps)
+    counts = checked_counts("target_lens", target_lens, batch, targets.shape[1])
+    labels = select_labels(targets, counts, classes)
+    items = ctc_items(at_least_float32(log_probs), labels, frames, counts, blank)
     return reduce_items(items, counts, reduction)
 
 
@@ -152,7 +158,7 @@ class CTCLoss(nn.Module):
     """:func:`ctc_loss` with its configuration frozen.
 
     Args:
-        blank_index: class of the blank.
+        blank_index: class of the blank; −1 is the last class.
         reduction: ``mean``, ``batch``, ``batchmean``, ``sum`` or ``none``.
 
     Shape:
@@ -160,8 +166,8 @@ class CTCLoss(nn.Module):
         - loss: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a blank that is no class, or
-            an unknown reduction.
+        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+            no class, or an unknown reduction.
 
     Example:
         >>> loss = CTCLoss(blank_index=0, reduction="none")

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank, check_shape
 from scriptable._core.numeric import at_least_float32
-from scriptable._core.reduction import frame_counts
-from scriptable.losses.sequence._lattice import check_blank, label_column, reduce_items, within
+from scriptable._core.reduction import checked_counts
+from scriptable.losses.sequence._lattice import blank_class, label_column, reduce_items, within
 from scriptable.losses.sequence.ctc import ctc_items
 
 
@@ -39,7 +39,7 @@ def ctc_loss_kd(
         log_probs: the student's log-probabilities, shape ``[B, T, C]``.
         targets: the teacher's scores (probabilities, their logarithms or logits), the same shape.
         input_lens: relative lengths in [0, 1], shape ``[B]``.
-        blank_index: class of the blank.
+        blank_index: class of the blank; −1 is the last class.
         device: accepted for the seed's sake; everything happens where ``log_probs`` lies.
 
     Returns:
@@ -61,11 +61,11 @@ def ctc_loss_kd(
     """
     check_rank("log_probs", log_probs, "[B, T, C]", 3)
     check_shape("targets", targets, list(log_probs.shape))
-    check_shape("input_lens", input_lens, [log_probs.shape[0]])
-    check_blank(blank_index, log_probs.shape[2])
-    frames = frame_counts(input_lens, log_probs.shape[1])
-    labels, counts = _best_path(targets.detach(), frames, blank_index)
-    items = ctc_items(at_least_float32(log_probs), labels, frames, counts, blank_index)
+    batch, steps, classes = log_probs.shape
+    blank = blank_class(blank_index, classes)
+    frames = checked_counts("input_lens", input_lens, batch, steps)
+    labels, counts = _best_path(targets.detach(), frames, blank)
+    items = ctc_items(at_least_float32(log_probs), labels, frames, counts, blank)
     return reduce_items(items, counts, "mean")
 
 
@@ -73,7 +73,7 @@ class CTCLossKD(nn.Module):
     """:func:`ctc_loss_kd` with its configuration frozen.
 
     Args:
-        blank_index: class of the blank.
+        blank_index: class of the blank; −1 is the last class.
         device: accepted for the seed's sake; everything happens where ``log_probs`` lies.
 
     Shape:

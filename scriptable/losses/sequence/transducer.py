@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
-from scriptable._core.numeric import at_least_float32
-from scriptable._core.reduction import check_reduction, frame_counts
+from scriptable._core.numeric import at_least_float32, precise_product
+from scriptable._core.reduction import check_reduction, checked_counts
+from scriptable._core.values import in_plain_eager
 from scriptable.losses.sequence._lattice import (
-    check_blank,
+    blank_class,
     check_targets,
     fold,
     label_column,
@@ -22,6 +23,7 @@ from scriptable.losses.sequence._lattice import (
     within,
 )
 from scriptable.losses.sequence._occupancy import Occupancies, occupancies, skew
+from scriptable.losses.sequence._opaque import opaque_transducer
 
 
 def _select(logits: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ def _scripted(
     logits = _select(logits, frames, counts)
     losses, gradient = occupancies(logits.detach(), labels, frames, counts, blank_index)
     batch = logits.shape[0]
-    product = torch.bmm(gradient.reshape(batch, 1, -1), logits.reshape(batch, -1, 1))
+    product = precise_product(gradient.reshape(batch, 1, -1), logits.reshape(batch, -1, 1))
     product = product.reshape(batch)
     return losses + (product - product.detach())
 
@@ -77,6 +79,23 @@ def _static(
     return possible(torch.where(frames > 0, log_likelihood, torch.full_like(log_likelihood, -1e30)))
 
 
+def _items(
+    logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor, blank_index: int
+) -> Tensor:
+    """Losses ``[B]``; labels must be legal beyond their counts, too."""
+    if logits.numel() == 0:
+        return logits.flatten(1).sum(1)
+    if torch.jit.is_scripting():
+        return _scripted(logits, labels, frames, counts, blank_index)
+    elif torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        return opaque_transducer(logits, labels, frames, counts, blank_index)[0]
+    elif in_plain_eager(logits):
+        items: Tensor = Occupancies.apply(logits, labels, frames, counts, blank_index)
+        return items
+    else:
+        return _static(logits, labels, frames, counts, blank_index)
+
+
 def transducer_loss(
     logits: Tensor,
     targets: Tensor,
@@ -93,8 +112,8 @@ def transducer_loss(
         \qquad \ell = -\log \alpha_{T-1,S}\,p_{T-1,S}(\varnothing)
 
     with p the softmax of the logits. An item without frames contributes 0. The gradient is the
-    exact first derivative, worked out by the forward–backward algorithm; second derivatives do not
-    exist.
+    exact first derivative, worked out by the forward–backward algorithm. Second derivatives and
+    gradients per item come from ``torch.func``, where the recursion itself is differentiated.
 
     Args:
         logits: joint network's output before the softmax, shape ``[B, T, S + 1, C]``.
@@ -102,7 +121,7 @@ def transducer_loss(
             ``target_lens``.
         input_lens: relative lengths of the inputs in [0, 1], shape ``[B]``.
         target_lens: relative lengths of the targets in [0, 1], shape ``[B]``.
-        blank_index: class of the blank.
+        blank_index: class of the blank; −1 is the last class.
         reduction: ``mean`` or ``batchmean`` (Σℓ/B), ``sum``, ``batch`` or ``none`` (ℓ of each
             item).
         use_torchaudio: accepted for the seed's sake; the result is the same either way.
@@ -111,8 +130,8 @@ def transducer_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a blank that is no class, or
-            an unknown reduction.
+        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+            no class, or an unknown reduction.
 
     Reference:
         Graves, "Sequence transduction with recurrent neural networks", 2012, arXiv:1211.3711,
@@ -126,23 +145,18 @@ def transducer_loss(
         Two alignments of three steps, each of probability ⅛: −log ¼.
     """
     check_rank("logits", logits, "[B, T, S + 1, C]", 4)
-    check_targets(targets, target_lens, input_lens, logits.shape[0])
+    batch, steps, classes = logits.shape[0], logits.shape[1], logits.shape[3]
+    check_targets(targets, batch)
     if logits.shape[2] != targets.shape[1] + 1:
         raise ValueError(
             f"logits: expected shape [B, T, {targets.shape[1] + 1}, C], got {list(logits.shape)}"
         )
-    check_blank(blank_index, logits.shape[3])
     check_reduction(reduction)
-    frames = frame_counts(input_lens, logits.shape[1])
-    counts = frame_counts(target_lens, targets.shape[1])
-    labels = select_labels(targets, counts)
-    logits = at_least_float32(logits)
-    if torch.jit.is_scripting():
-        items = _scripted(logits, labels, frames, counts, blank_index)
-    elif torch.compiler.is_exporting() or torch.jit.is_tracing():
-        items = _static(logits, labels, frames, counts, blank_index)
-    else:
-        items = Occupancies.apply(logits, labels, frames, counts, blank_index)
+    blank = blank_class(blank_index, classes)
+    frames = checked_counts("input_lens", input_lens, batch, steps)
+    counts = checked_counts("target_lens", target_lens, batch, targets.shape[1])
+    labels = select_labels(targets, counts, classes)
+    items = _items(at_least_float32(logits), labels, frames, counts, blank)
     return reduce_items(items, torch.ones_like(counts), reduction)
 
 
@@ -150,7 +164,7 @@ class TransducerLoss(nn.Module):
     """:func:`transducer_loss` with its configuration frozen.
 
     Args:
-        blank_index: class of the blank.
+        blank_index: class of the blank; −1 is the last class.
         reduction: ``mean``, ``batch``, ``batchmean``, ``sum`` or ``none``.
         use_torchaudio: accepted for the seed's sake; the result is the same either way.
 
@@ -159,8 +173,8 @@ class TransducerLoss(nn.Module):
         - loss: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a blank that is no class, or
-            an unknown reduction.
+        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+            no class, or an unknown reduction.
 
     Example:
         >>> loss = TransducerLoss(blank_index=0, reduction="none")
