@@ -86,8 +86,14 @@ from scriptable.losses.sequence import (
     transducer_loss,
 )
 from scriptable.metrics import (
+    ASVSPOOF5_ADCF,
+    ASVSPOOF5_ASV,
+    SPOOFING_COSTS,
+    VERIFICATION_COSTS,
+    ADCFCosts,
     ASVErrorRates,
     DetectionCost,
+    DetectionCosts,
     EqualErrorRate,
     Interval,
     OperatingCurve,
@@ -139,10 +145,15 @@ from scriptable.windows import average_windows, cut_windows, window_starts
 __version__ = "0.1.0"
 
 __all__ = [
+    "ASVSPOOF5_ADCF",
+    "ASVSPOOF5_ASV",
     "LFCC",
     "MFCC",
     "PLDA",
+    "SPOOFING_COSTS",
+    "VERIFICATION_COSTS",
     "AAMSoftmax",
+    "ADCFCosts",
     "AMSoftmax",
     "ASVErrorRates",
     "ASVSpoofAMSoftmaxLoss",
@@ -169,6 +180,7 @@ __all__ = [
     "CrossEntropy",
     "CrossEntropyKD",
     "DetectionCost",
+    "DetectionCosts",
     "DistanceDiffLoss",
     "EmbeddingPipeline",
     "EqualErrorRate",

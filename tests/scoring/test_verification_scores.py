@@ -316,6 +316,17 @@ def test_fusion_of_one_system_is_its_calibration_and_twins_share() -> None:
     )
 
 
+def separable(scores: Tensor, labels: Tensor) -> bool:
+    """Whether a plane separates the classes, by linear programming."""
+    optimize = pytest.importorskip("scipy.optimize")
+    sign = 2.0 * labels[:, None] - 1.0
+    margins = -(sign * torch.cat([scores, torch.ones(len(scores), 1)], 1)).numpy()
+    found = optimize.linprog(
+        [0.0] * margins.shape[1], margins, [-1.0] * len(scores), bounds=(None, None)
+    )
+    return found.status == 0
+
+
 @FRESH
 @given(SEEDS, st.sampled_from([0.5, 0.05]))
 def test_fusion_minimises_its_objective(seed, prior) -> None:
@@ -325,12 +336,22 @@ def test_fusion_minimises_its_objective(seed, prior) -> None:
     weights, offset = sc.fit_fusion(scores, labels, prior)
     point = torch.tensor([*weights, offset], dtype=torch.float64, requires_grad=True)
     positive = int(labels.sum())
-    target = torch.where(labels == 1, (positive + 1) / (positive + 2), 1 / (22.0 - positive))
     weight = torch.where(labels == 1, prior / positive, (1 - prior) / (20 - positive))
+    target = labels.double()
+    if separable(scores, labels):
+        # One trial more in each class, spread over the scores of the other.
+        ours = torch.where(labels == 1, prior / (positive + 1), (1 - prior) / (21 - positive))
+        theirs = torch.where(
+            labels == 1,
+            (1 - prior) / (21 - positive) / positive,
+            prior / (positive + 1) / (20 - positive),
+        )
+        weight = ours + theirs
+        target = torch.where(labels == 1, ours, theirs).double() / weight
     logits = scores @ point[:3] + point[3] + math.log(prior / (1 - prior))
     loss = torch.nn.functional.binary_cross_entropy_with_logits
     (gradient,) = torch.autograd.grad(
-        (weight * loss(logits, target.double(), reduction="none")).sum(), point
+        (weight * loss(logits, target, reduction="none")).sum(), point
     )
     assert float(gradient.abs().max()) < 1e-7
 
