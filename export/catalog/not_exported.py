@@ -35,6 +35,7 @@ NOT_EXPORTED = {
     "bayes_threshold": _HOST,
     "bootstrap_interval": _HOST,
     "build_loss": _HOST,
+    "check_cohort": _HOST,
     "check_embeddings": _HOST,
     "check_trials": _HOST,
     "cllr": _HOST,

@@ -1,5 +1,6 @@
 """Where a contract's threshold is put, and the words that say so."""
 
+import warnings
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -43,7 +44,10 @@ class ThresholdChoice:
 def calibrate(scores: Tensor, labels: Tensor, prior: float, positive: str) -> Calibration:
     """Scale and offset from held-out scores ``[T]``; ``positive`` names label 1 for the error."""
     try:
-        calibration = fit_affine_calibration(scores, labels, prior)
+        with warnings.catch_warnings():
+            # Inverted scores are an error here, below.
+            warnings.simplefilter("ignore", UserWarning)
+            calibration = fit_affine_calibration(scores, labels, prior)
     except ValueError as error:
         raise InputError(f"held-out {error}; train on other recordings or more epochs") from error
     if calibration.scale <= 0:
