@@ -218,15 +218,13 @@ def raise_fault(path: Path, layout: Format) -> None:
             optional = role == "key" and not value and "score" in layout.columns
             if said and not optional:
                 raise InputError(f"{path}:{number}: column {place}, {said}, got {value!r}")
-            if role in ("score", "llr") and said == "" and _is_nan(value):
-                raise InputError(f"{path}:{number}: column {place}, {role}: is NaN: {text!r}")
-
-
-def _is_nan(value: str) -> bool:
-    try:
-        return math.isnan(float(value))
-    except ValueError:
-        return False
+            if role in ("score", "llr") and math.isnan(float(value)):
+                trial = " ".join(
+                    field
+                    for name, field in zip(layout.columns, fields, strict=True)
+                    if name in ("file", "enrol", "test")
+                )
+                raise InputError(f"{path}:{number}: trial {trial!r}: {role} is NaN")
 
 
 class _Stream(io.RawIOBase):
