@@ -131,7 +131,7 @@ def _read(
     if keys is None:
         check_unique(columns)
         return columns
-    return join(columns, keys, chosen_part(keys, part, protocol) if keys.parts() else None)
+    return join(columns, keys, chosen_part(keys, part))
 
 
 def _rates(said: str | None) -> Any:

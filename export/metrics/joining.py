@@ -96,7 +96,7 @@ def read_tandem_scores(
     columns = read(path, "tandem")
     if protocol is not None:
         keys = read(protocol, "keys")
-        columns = join(columns, keys, chosen_part(keys, part, protocol))
+        columns = join(columns, keys, chosen_part(keys, part))
     if columns.key is None:
         raise InputError(
             f"{path}: has no keys ({columns.format.name}: {columns.format.shown}); "
@@ -109,10 +109,10 @@ def read_tandem_scores(
             "spoof, got bonafide"
         )
     labels = np.array([-1, 2, 1, 0])[columns.key]
-    return TandemScores(torch.from_numpy(columns.score.copy()), torch.from_numpy(labels))
+    return TandemScores(torch.tensor(columns.score), torch.from_numpy(labels))
 
 
-def chosen_part(keys: Columns, part: str | None, place: Path) -> str | None:
+def chosen_part(keys: Columns, part: str | None) -> str | None:
     """The part to use of a protocol; several are not pooled unless ``all`` says so.
 
     Raises:
@@ -122,7 +122,7 @@ def chosen_part(keys: Columns, part: str | None, place: Path) -> str | None:
     shown = ", ".join(f"{name} ({count} trials)" for name, count in parts.items())
     if part is None and len(parts) > 1:
         raise InputError(
-            f"{place}: holds the parts {shown}, which are not scored as one; choose with --part, "
+            f"{keys.place}: holds the parts {shown}, which are not scored as one; choose with --part, "
             "or pool them with --part all"
         )
     if part is None or part == "all" or not parts:

@@ -12,7 +12,16 @@ from export.catalog import NOT_EXPORTED, rows
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = sorted((ROOT / "scriptable").rglob("*.py"))
 EXPORT = sorted((ROOT / "export").rglob("*.py"))
-HEAVY = ("executorch", "coremltools", "matplotlib", "torchaudio", "export", "numba", "speechbrain")
+HEAVY = (
+    "executorch",
+    "coremltools",
+    "matplotlib",
+    "torchaudio",
+    "export",
+    "numba",
+    "speechbrain",
+    "pyarrow",
+)
 
 
 def imported(path: Path) -> set[str]:
