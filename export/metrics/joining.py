@@ -11,7 +11,7 @@ from torch import Tensor
 from export.errors import InputError
 from export.extras import require
 from export.metrics.formats import KEYS
-from export.metrics.reading import Columns, check_unique, read
+from export.metrics.reading import Columns, as_numpy, check_unique, read
 
 _NAMED = 3
 
@@ -23,7 +23,6 @@ def join(scores: Columns, keys: Columns, part: str | None = None) -> Columns:
         InputError: if a trial of the protocol has no score, a score belongs to no trial of the
             protocol, or the two files disagree about a key; trials are named.
     """
-    compute = require("pyarrow.compute")
     if scores.pairs != keys.pairs:
         kinds = {False: "files", True: "pairs of enrolment and test"}
         raise InputError(
@@ -32,31 +31,33 @@ def join(scores: Columns, keys: Columns, part: str | None = None) -> Columns:
         )
     check_unique(keys)
     wanted = keys if part is None else keys.of_part(part)
-    if wanted.trial.equals(scores.trial):
-        found = np.arange(len(scores))
-    else:
+    if not wanted.trial.equals(scores.trial):
         check_unique(scores)
-        places = compute.index_in(wanted.trial, value_set=scores.trial)
-        _refuse(scores, "without a score", wanted, places.is_null())
-        if len(wanted) < len(scores):
-            known = compute.is_in(scores.trial, value_set=keys.trial)
-            _refuse(scores, "not in the protocol", scores, compute.invert(known))
-        found = places.to_numpy()
+        scores = scores.at(_places(scores, keys, wanted))
     if scores.key is not None:
-        said = scores.key[found]
-        _refuse_other_keys(scores, wanted, said)
-    indices = require("pyarrow").array(found)
+        _refuse_other_keys(scores, wanted)
     return replace(
         wanted,
         place=scores.place,
-        score=None if scores.score is None else scores.score[found],
-        llr=None if scores.llr is None else scores.llr[found],
-        part=wanted.part if scores.part is None else scores.part.take(indices),
+        score=scores.score,
+        llr=scores.llr,
+        part=wanted.part if scores.part is None else scores.part,
     )
 
 
+def _places(scores: Columns, keys: Columns, wanted: Columns) -> Any:
+    """Where the wanted trials stand among the scores, as Arrow indices."""
+    compute = require("pyarrow.compute")
+    places = compute.index_in(wanted.trial, value_set=scores.trial)
+    _refuse(scores, "without a score", wanted, places.is_null())
+    if len(wanted) < len(scores):
+        known = compute.is_in(scores.trial, value_set=keys.trial)
+        _refuse(scores, "not in the protocol", scores, compute.invert(known))
+    return places
+
+
 def _refuse(place: Columns, what: str, columns: Columns, mask: Any) -> None:
-    rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
+    rows = as_numpy(require("pyarrow.compute").indices_nonzero(mask))
     if len(rows):
         names = [columns.name(row) for row in rows[:_NAMED]]
         first = ", ".join(names) + (", ..." if len(rows) > _NAMED else "")
@@ -64,14 +65,14 @@ def _refuse(place: Columns, what: str, columns: Columns, mask: Any) -> None:
         raise InputError(f"{place.place}: {len(rows)} {trials} {what}: {first}")
 
 
-def _refuse_other_keys(scores: Columns, wanted: Columns, said: np.ndarray) -> None:
-    assert wanted.key is not None
-    other = np.flatnonzero((said >= 0) & (said != wanted.key))
+def _refuse_other_keys(scores: Columns, wanted: Columns) -> None:
+    said, right = np.asarray(scores.key), np.asarray(wanted.key)
+    other = np.flatnonzero((said >= 0) & (said != right))
     if len(other):
         row = other[0]
         raise InputError(
             f"{scores.place}: trial {wanted.name(row)!r}: key {KEYS[said[row]]}, "
-            f"the protocol says {KEYS[wanted.key[row]]}"
+            f"the protocol says {KEYS[right[row]]}"
         )
 
 
@@ -122,8 +123,8 @@ def chosen_part(keys: Columns, part: str | None) -> str | None:
     shown = ", ".join(f"{name} ({count} trials)" for name, count in parts.items())
     if part is None and len(parts) > 1:
         raise InputError(
-            f"{keys.place}: holds the parts {shown}, which are not scored as one; choose with --part, "
-            "or pool them with --part all"
+            f"{keys.place}: holds the parts {shown}, which are not scored as one; "
+            "choose with --part, or pool them with --part all"
         )
     if part is None or part == "all" or not parts:
         return None

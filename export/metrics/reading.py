@@ -64,20 +64,17 @@ class Columns:
     def of_part(self, part: str) -> "Columns":
         """Only the trials of one part."""
         compute = require("pyarrow.compute")
-        return self.take(compute.equal(self.part.cast("string"), part))
+        return self.at(compute.indices_nonzero(compute.equal(self.part.cast("string"), part)))
 
-    def take(self, chosen: Any) -> "Columns":
-        """The trials of an Arrow mask, or at indices, in their order."""
-        mask = str(chosen.type) == "bool"
-        pick = chosen.to_numpy(zero_copy_only=False)
+    def at(self, rows: Any) -> "Columns":
+        """The trials at Arrow indices, in their order."""
         values: dict[str, Any] = {}
         for name in ("trial", *_WORDS):
             column = getattr(self, name)
-            if column is not None:
-                values[name] = column.filter(chosen) if mask else column.take(chosen)
+            values[name] = None if column is None else column.take(rows)
         for name in ("score", "key", "llr"):
             column = getattr(self, name)
-            values[name] = None if column is None else column[pick]
+            values[name] = None if column is None else column[as_numpy(rows)]
         return replace(self, **values)
 
     def __iter__(self) -> Iterator[Line]:
@@ -92,6 +89,11 @@ class Columns:
                 llr=None if self.llr is None else float(self.llr[index]),
                 **{name: column[index] for name, column in told.items()},
             )
+
+
+def as_numpy(array: Any) -> np.ndarray:
+    """The numbers of an Arrow array, as they lie there; Arrow's own way would import pandas."""
+    return np.from_dlpack(array)
 
 
 def read_scores(path: Path, name: str | None = None) -> Columns:
@@ -145,9 +147,13 @@ def check_unique(columns: Columns) -> None:
         InputError: naming file, both lines and the trial.
     """
     compute = require("pyarrow.compute")
-    if compute.count_distinct(columns.trial).as_py() == len(columns):
+    trial = columns.trial
+    # Many a file is sorted, and then a look at the neighbours is enough.
+    if compute.all(compute.less(trial[:-1], trial[1:])).as_py():
         return
-    first = compute.index_in(columns.trial, value_set=columns.trial).to_numpy()
+    if len(trial.dictionary_encode().dictionary) == len(trial):
+        return
+    first = as_numpy(compute.index_in(trial, value_set=trial))
     second = int((first != np.arange(len(first))).argmax())
     path = Path(columns.place)
     lines = [line_number(path, columns.format, int(row)) for row in (second, first[second])]
@@ -350,7 +356,7 @@ def _joined(enrol: Any, test: Any) -> Any:
 def _numbers(column: Any, path: Path, layout: Format) -> np.ndarray:
     if str(column.type) == "string":
         return np.array([float(value) for value in column.to_pylist()])
-    values = column.to_numpy()
+    values = as_numpy(column.combine_chunks())
     if np.isnan(values.min()):
         raise_fault(path, layout)
     return values
@@ -365,7 +371,7 @@ def _keys(values: dict[str, Any], path: Path, layout: Format) -> np.ndarray | No
         if not set(words) <= {*KEYS, ""} or ("" in words and "score" not in values):
             raise_fault(path, layout)
         codes = np.array([KEYS.index(word) if word else -1 for word in words], dtype=np.int8)
-        return codes[values[name].indices.to_numpy()]
+        return codes[as_numpy(values[name].indices)]
     return None
 
 
