@@ -189,3 +189,10 @@ def test_both_ways_of_joining_agree(tmp_path: Path) -> None:
         "\n".join(line for line, p in zip(lines, PARTS, strict=True) if p == "hidden")
     )
     assert list(join(read_scores(scores), protocol, "hidden")) == alone
+
+
+def test_the_page_lists_every_format() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "score-files.md").read_text()
+    for layout in (*formats.FORMATS, formats.CSV):
+        assert f"| `{layout.name}` |" in page, layout.name
+        assert layout is formats.CSV or f"| `{layout.shown}` |" in page, layout.name
