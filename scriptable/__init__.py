@@ -87,8 +87,14 @@ from scriptable.losses.sequence import (
 )
 from scriptable.losses.validation import check_labels, check_lengths
 from scriptable.metrics import (
+    ASVSPOOF5_ADCF,
+    ASVSPOOF5_ASV,
+    SPOOFING_COSTS,
+    VERIFICATION_COSTS,
+    ADCFCosts,
     ASVErrorRates,
     DetectionCost,
+    DetectionCosts,
     EqualErrorRate,
     Interval,
     OperatingCurve,
@@ -122,6 +128,7 @@ from scriptable.scoring import (
     SASVScore,
     ScoreNorm,
     TwoCovariance,
+    check_cohort,
     check_embeddings,
     cosine_score,
     fit_affine_calibration,
@@ -140,10 +147,15 @@ from scriptable.windows import average_windows, cut_windows, window_starts
 __version__ = "0.1.0"
 
 __all__ = [
+    "ASVSPOOF5_ADCF",
+    "ASVSPOOF5_ASV",
     "LFCC",
     "MFCC",
     "PLDA",
+    "SPOOFING_COSTS",
+    "VERIFICATION_COSTS",
     "AAMSoftmax",
+    "ADCFCosts",
     "AMSoftmax",
     "ASVErrorRates",
     "ASVSpoofAMSoftmaxLoss",
@@ -170,6 +182,7 @@ __all__ = [
     "CrossEntropy",
     "CrossEntropyKD",
     "DetectionCost",
+    "DetectionCosts",
     "DistanceDiffLoss",
     "EmbeddingPipeline",
     "EqualErrorRate",
@@ -230,6 +243,7 @@ __all__ = [
     "cal_si_snr",
     "cal_snr",
     "ce_kd",
+    "check_cohort",
     "check_embeddings",
     "check_labels",
     "check_lengths",

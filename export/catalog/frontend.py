@@ -34,4 +34,5 @@ ROWS = [
         lambda: scriptable.LFCC(n_filter=20, n_lfcc=20, log_lf=True, center=False, deltas=2),
         "log, deltas",
     ),
+    _features("LFCC", scriptable.LFCC.asvspoof2021, "ASVspoof 2021"),
 ]

@@ -2,15 +2,20 @@
 
 _HOST = "runs on the host, outside the graph"
 _RESULT = "a result type"
+_COSTS = "priors and costs of a metric"
 _TRAINING = "training only: its gathered ordinary head is a row"
 
 NOT_EXPORTED = {
     "AutoencoderLossDetails": _RESULT,
     "AutoencoderOutput": "an input type",
+    "ADCFCosts": _COSTS,
     "ASVErrorRates": _RESULT,
+    "ASVSPOOF5_ADCF": _COSTS,
+    "ASVSPOOF5_ASV": "error rates that a metric takes",
     "Calibration": _RESULT,
     "ConfigError": "an error type",
     "DetectionCost": _RESULT,
+    "DetectionCosts": _COSTS,
     "EqualErrorRate": _RESULT,
     "MarginScheduler": "sets the margin of heads while they train",
     "VariationalAutoencoderLossDetails": _RESULT,
@@ -20,14 +25,17 @@ NOT_EXPORTED = {
     "Interval": _RESULT,
     "OperatingCurve": _RESULT,
     "OperatingPoint": _RESULT,
-    "TandemCosts": "priors and costs of a metric",
+    "SPOOFING_COSTS": _COSTS,
+    "TandemCosts": _COSTS,
     "TwoCovariance": _RESULT,
+    "VERIFICATION_COSTS": _COSTS,
     "actual_dcf": _HOST,
     "asv_error_rates": _HOST,
     "average_windows": _HOST,
     "bayes_threshold": _HOST,
     "bootstrap_interval": _HOST,
     "build_loss": _HOST,
+    "check_cohort": _HOST,
     "check_embeddings": _HOST,
     "check_labels": _HOST,
     "check_lengths": _HOST,

@@ -39,12 +39,16 @@ def demo(
         str, typer.Option(help="The contract's threshold: eer, or min_dcf at the costs below.")
     ] = "eer",
     prior: Annotated[
-        float, typer.Option(help="Probability of bona fide, or of the same speaker.")
-    ] = 0.5,
-    cost_miss: Annotated[float, typer.Option(help="Cost of rejecting what should pass.")] = 1.0,
+        Optional[float],
+        typer.Option(help="Probability of bona fide (default 0.95) or the same speaker (0.01)."),
+    ] = None,
+    cost_miss: Annotated[
+        Optional[float], typer.Option(help="Cost of rejecting what should pass; default 1.")
+    ] = None,
     cost_false_alarm: Annotated[
-        float, typer.Option(help="Cost of accepting what should not pass.")
-    ] = 1.0,
+        Optional[float],
+        typer.Option(help="Cost of accepting what should not pass; default 10 for spoofs, else 1."),
+    ] = None,
     dynamic_batch: Annotated[
         bool, typer.Option(help="Leave the batch size open where a backend can.")
     ] = False,

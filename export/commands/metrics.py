@@ -25,26 +25,52 @@ _NAMES = {
 
 @app.command()
 def metrics(
-    scores: Annotated[Path, typer.Argument(help="ASVspoof, Kaldi or CSV scores.")],
+    scores: Annotated[
+        Path, typer.Argument(help="Scores: ASVspoof, Kaldi, WeSpeaker, SpeechBrain, CSV.")
+    ],
     protocol: Annotated[
         Optional[Path],
-        typer.Option(help="ASVspoof protocol, Kaldi trials or CSV; for scores without keys."),
+        typer.Option(help="ASVspoof protocol or key, Kaldi or VoxCeleb trials, or CSV."),
     ] = None,
     part: Annotated[
-        Optional[str], typer.Option(help="Only the lines of this part of a CSV: held_out, train.")
+        Optional[str],
+        typer.Option(help="Only this part: eval, progress, hidden, held_out, ...; all pools them."),
+    ] = None,
+    layout: Annotated[
+        Optional[str],
+        typer.Option("--format", help="Layout of the scores; by default seen from the file."),
+    ] = None,
+    protocol_layout: Annotated[
+        Optional[str],
+        typer.Option("--protocol-format", help="Layout of the protocol; by default likewise."),
     ] = None,
     asv_scores: Annotated[
-        Optional[Path], typer.Option(help="ASVspoof 2019 ASV scores, for the minimum t-DCF.")
+        Optional[Path],
+        typer.Option(help="ASVspoof 2019 or 2021 ASV scores, for the minimum t-DCF."),
     ] = None,
+    asv_protocol: Annotated[
+        Optional[Path], typer.Option(help="ASV protocol, for ASV scores without keys.")
+    ] = None,
+    asv_rates: Annotated[
+        Optional[str],
+        typer.Option(help="Instead of ASV scores: asvspoof5, or MISS,FALSE_ALARM,SPOOF."),
+    ] = None,
+    convention: Annotated[
+        str,
+        typer.Option(help="exact, or asvspoof: EER, t-DCF, a-DCF as its packages print them."),
+    ] = "exact",
     prior: Annotated[
         Optional[float],
         typer.Option(help="Probability of bona fide (default 0.95) or of a target (0.01)."),
     ] = None,
-    cost_miss: Annotated[float, typer.Option(help="Cost of a miss.")] = 1.0,
+    cost_miss: Annotated[Optional[float], typer.Option(help="Cost of a miss; default 1.")] = None,
     cost_false_alarm: Annotated[
         Optional[float],
         typer.Option(help="Cost of a false alarm; default 10 for spoofing, 1 for speakers."),
     ] = None,
+    a_dcf_costs: Annotated[
+        str, typer.Option(help="Priors and costs of the a-DCF: those of a_dcf or of asvspoof5.")
+    ] = "a_dcf",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     plot: Annotated[Optional[Path], typer.Option(help="Write the DET curve here, as PNG.")] = None,
 ) -> None:
@@ -52,26 +78,25 @@ def metrics(
 
     Example: scriptable metrics build/demo/scores.csv --part held_out --plot det.png
     """
-    from export.metrics.measures import Costs, measure, scored_trials
-    from export.metrics.score_files import join, read_keys, read_scores, read_tandem_scores
+    from export.jobs.threshold import ThresholdChoice
+    from export.metrics.joining import read_tandem_scores
+    from export.metrics.measures import Choices, inverted, measure, scored_trials, tandem_rates
+    from scriptable import SPOOFING_COSTS, VERIFICATION_COSTS
 
-    lines = read_scores(scores)
-    parts = sorted({line.part for line in lines})
-    if part is not None:
-        lines = tuple(line for line in lines if line.part == part)
-        if not lines:
-            raise InputError(f"part: expected one of {', '.join(filter(None, parts))}, got {part}")
-    elif len(parts) > 1:
-        note(f"{scores}: holds the parts {', '.join(parts)}, all used; choose one with --part")
-    keyed = lines if protocol is None else tuple(join(lines, read_keys(protocol), str(scores)))
-    trials = scored_trials(keyed, str(scores))
-    defaults = (0.01, 1.0) if trials.speaker else (0.95, 10.0)
-    costs = Costs(
-        defaults[0] if prior is None else prior,
-        cost_miss,
-        defaults[1] if cost_false_alarm is None else cost_false_alarm,
-    )
-    found = measure(trials, costs, read_tandem_scores(asv_scores) if asv_scores else ())
+    if convention not in ("exact", "asvspoof"):
+        raise InputError(f"convention: expected exact or asvspoof, got {convention}")
+    columns = _read(scores, layout, protocol, protocol_layout, part)
+    trials = scored_trials(columns)
+    rates = _rates(asv_rates)
+    if asv_scores is not None:
+        rates = tandem_rates(read_tandem_scores(asv_scores, asv_protocol, part), convention)
+    usual = VERIFICATION_COSTS if trials.speaker else SPOOFING_COSTS
+    given = ThresholdChoice("min_dcf", prior, cost_miss, cost_false_alarm)
+    choices = Choices(given.costs(usual), _a_dcf(a_dcf_costs), convention, rates)
+    found = measure(trials, choices)
+    said = inverted(columns, trials, found["eer"]["rate"])
+    if said:
+        note(said)
     if plot is not None:
         _draw(trials, plot)
     if as_json:
@@ -79,6 +104,58 @@ def metrics(
         return
     out.print(_table(found))
     note(f"LLR: {found['llr']}")
+
+
+def _read(
+    scores: Path,
+    layout: str | None,
+    protocol: Path | None,
+    protocol_layout: str | None,
+    part: str | None,
+) -> Any:
+    """The scores with their keys, of one part."""
+    from export.metrics.joining import chosen_part, join
+    from export.metrics.reading import check_unique, read
+
+    columns = read(scores, "scores", layout)
+    parts = columns.parts()
+    keys = None if protocol is None else read(protocol, "keys", protocol_layout)
+    if parts and part not in (None, "all"):
+        if part not in parts:
+            raise InputError(f"part: expected one of {', '.join(parts)}, got {part}")
+        columns = columns.of_part(part)
+    elif len(parts) > 1 and part is None:
+        note(f"{scores}: holds the parts {', '.join(parts)}, all used; choose one with --part")
+    elif part not in (None, "all") and (keys is None or not keys.parts()):
+        raise InputError(f"part: neither scores nor protocol have parts, got {part}")
+    if keys is None:
+        check_unique(columns)
+        return columns
+    return join(columns, keys, chosen_part(keys, part))
+
+
+def _rates(said: str | None) -> Any:
+    """Error rates of a verification system from the command line."""
+    from scriptable import ASVSPOOF5_ASV, ASVErrorRates
+
+    if said is None or said == "asvspoof5":
+        return None if said is None else ASVSPOOF5_ASV
+    try:
+        miss, false_alarm, spoof = (float(number) for number in said.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"asv-rates: expected asvspoof5 or three rates MISS,FALSE_ALARM,SPOOF, got {said!r}"
+        ) from error
+    return ASVErrorRates(miss, false_alarm, spoof)
+
+
+def _a_dcf(name: str) -> Any:
+    from scriptable import ASVSPOOF5_ADCF, ADCFCosts
+
+    known = {"a_dcf": ADCFCosts(), "asvspoof5": ASVSPOOF5_ADCF}
+    if name not in known:
+        raise InputError(f"a-dcf-costs: expected one of {', '.join(known)}, got {name}")
+    return known[name]
 
 
 def _table(found: dict[str, Any]) -> Table:

@@ -45,6 +45,8 @@ from export.runtime.contract import (
 from export.runtime.eager import EagerArtefact
 from export.runtime.verifier import VerifiedFile, Verifier
 from scriptable import (
+    SPOOFING_COSTS,
+    VERIFICATION_COSTS,
     EmbeddingPipeline,
     SASVPipeline,
     SASVScore,
@@ -105,7 +107,10 @@ def train_speaker(
     chosen = utterances[:: max(1, -(-len(utterances) // _COHORT))]
     with torch.no_grad():
         cohort = torch.cat([trained(_first(settings, u.waveform)) for u in chosen])
-    scorer = ScoreNorm(cohort, "as", min(_TOP, len(cohort)))
+    try:
+        scorer = ScoreNorm(cohort, "as", min(_TOP, len(cohort)))
+    except ValueError as error:
+        raise InputError(f"training part: {error}; train for more epochs") from error
     return EmbeddingPipeline(trained.frontend, trained.encoder, settings.num_samples, scorer).eval()
 
 
@@ -139,15 +144,16 @@ def sasv(
     caution: str = "",
 ) -> tuple[SASVPipeline, SpeakerContract, list[VerifiedFile]]:
     """Both models as one, its contract, and the eager module's results under it."""
-    prior = options.threshold.prior
     genuine = [trial for trial in trials if trial.key != "spoof"]
     _, alone = verification(speaker, options, held_out, genuine)
-    asv = calibrate(raw_scores(alone), labels_of_trials(genuine), prior, "the same speaker")
+    same = options.threshold.costs(VERIFICATION_COSTS).prior
+    asv = calibrate(raw_scores(alone), labels_of_trials(genuine), same, "the same speaker")
+    prior = options.threshold.costs(SPOOFING_COSTS).prior
     labels = torch.tensor([utterance.label for utterance in held_out])
     spoofing = score(countermeasure, options.settings.hop, held_out)
     cm = calibrate(spoofing, labels, prior, "bona fide")
     threshold, words = options.threshold.choose(
-        cm.scale * spoofing + cm.offset, labels, "held-out recordings"
+        cm.scale * spoofing + cm.offset, labels, "held-out recordings", SPOOFING_COSTS
     )
     module = SASVPipeline(speaker, countermeasure, SASVScore(*asv, *cm, _SPOOF_PRIOR)).eval()
     draft = SASVContract(
@@ -182,10 +188,12 @@ def _decided(
     """The draft with calibration and threshold from the trials, and the results under it."""
     verifier = Verifier(EagerArtefact(module), draft, name="the trained model")
     scores, labels = raw_scores(run_trials(verifier, held_out, trials)), labels_of_trials(trials)
-    scale, offset = calibrate(scores, labels, choice.prior, "the same speaker")
-    threshold, words = choice.choose(scale * scores + offset, labels, "held-out trials")
+    prior = choice.costs(VERIFICATION_COSTS).prior
+    scale, offset = calibrate(scores, labels, prior, "the same speaker")
+    llrs = scale * scores + offset
+    threshold, words = choice.choose(llrs, labels, "held-out trials", VERIFICATION_COSTS)
     decision = SpeakerDecision(
-        scale=scale, offset=offset, prior=choice.prior, threshold=threshold, operating_point=words
+        scale=scale, offset=offset, prior=prior, threshold=threshold, operating_point=words
     )
     verifier.contract = draft.model_copy(update={"decision": decision})
     return verifier.contract, run_trials(verifier, held_out, trials)

@@ -5,7 +5,7 @@ from torch import Tensor
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.runtime import contract as contracts
 from export.runtime.contract import Audio, Contract, Decision, Windows
-from scriptable import ScorePipeline
+from scriptable import SPOOFING_COSTS, ScorePipeline
 
 
 def make_contract(
@@ -18,9 +18,10 @@ def make_contract(
 ) -> Contract:
     """Calibrate on the held-out part and put the threshold at the operating point."""
     point = threshold or ThresholdChoice()
-    calibration = calibrate(scores, labels, point.prior, "bona fide")
+    prior = point.costs(SPOOFING_COSTS).prior
+    calibration = calibrate(scores, labels, prior, "bona fide")
     llrs = calibration.scale * scores + calibration.offset
-    level, words = point.choose(llrs, labels, "held-out recordings")
+    level, words = point.choose(llrs, labels, "held-out recordings", SPOOFING_COSTS)
     return Contract(
         model=model_name(pipeline),
         audio=Audio(sample_rate=sample_rate),
@@ -28,7 +29,7 @@ def make_contract(
         decision=Decision(
             scale=calibration.scale,
             offset=calibration.offset,
-            prior=point.prior,
+            prior=prior,
             threshold=level,
             operating_point=words,
         ),

@@ -1,16 +1,22 @@
 """Everything that ``python -m export metrics`` says about a list of scored trials."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from export.errors import InputError
-from export.metrics.score_files import Line
+from export.metrics.formats import KEYS
+from export.metrics.joining import TandemScores
+from export.metrics.reading import Columns
 from scriptable import (
+    ADCFCosts,
     ASVErrorRates,
+    DetectionCosts,
     actual_dcf,
     asv_error_rates,
     bootstrap_interval,
@@ -23,111 +29,153 @@ from scriptable import (
     min_tdcf,
 )
 
-_LABELS = {"bonafide": 1, "target": 1, "spoof": 0, "nontarget": 0}
-_THREE = {"target": 1, "nontarget": 0, "spoof": 2}
+_BONAFIDE, _SPOOF, _TARGET, _NONTARGET = range(4)
+_THREE = torch.tensor([1, 2, 1, 0], dtype=torch.int8)
 _MANY = 100_000
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Of the detection costs."""
+class Choices:
+    """How things are measured: costs, convention, and what stands behind a countermeasure."""
 
-    prior: float
-    cost_miss: float = 1.0
-    cost_false_alarm: float = 1.0
+    costs: DetectionCosts
+    a_dcf: ADCFCosts = ADCFCosts()  # noqa: RUF009  an immutable tuple
+    convention: str = "exact"
+    asv: ASVErrorRates | None = None
+    """Of the verification system, for the t-DCF."""
 
 
 @dataclass(frozen=True)
 class ScoredTrials:
     """Scores with their labels, checked."""
 
-    names: tuple[str, ...]
     scores: Tensor
     llrs: Tensor
     labels: Tensor
     """1 for bona fide or target; 0 for spoof or nontarget, and for both where there are both."""
-    keys: tuple[str, ...]
+    keys: Tensor
+    """Indices into ``KEYS``."""
     calibrated: bool
     """Whether the file had LLRs; else the scores are taken for them."""
+    counts: dict[str, int]
+    """How many trials each key has."""
 
     @property
     def speaker(self) -> bool:
         """Whether the trials are of speaker verification."""
-        return "target" in self.keys
+        return "target" in self.counts
 
     @property
     def three(self) -> bool:
         """Whether there are targets, nontargets and spoofs."""
-        return set(self.keys) == {"target", "nontarget", "spoof"}
+        return set(self.counts) == {"target", "nontarget", "spoof"}
 
 
-def scored_trials(lines: Sequence[Line], place: str) -> ScoredTrials:
-    """Turn the lines of a score file into tensors.
+def scored_trials(columns: Columns) -> ScoredTrials:
+    """Turn the columns of a score file into tensors.
 
     Raises:
         InputError: naming the trial without a key or with a score that is not finite, or the class
             that is missing.
     """
-    for line in lines:
-        if not line.key:
-            raise InputError(f"{place}: trial {line.name!r} has no key; give --protocol")
-    keys = tuple(line.key for line in lines)
-    if "bonafide" in keys and {"target", "nontarget"} & set(keys):
+    place = columns.place
+    codes = np.full(len(columns), -1) if columns.key is None else columns.key
+    if codes.min() < 0:
+        name = columns.name(int(codes.argmin()))
+        raise InputError(f"{place}: trial {name!r} has no key; give --protocol")
+    sizes = np.bincount(codes, minlength=len(KEYS)).tolist()
+    counts = {key: size for key, size in sorted(zip(KEYS, sizes, strict=True)) if size}
+    speaker = {"target", "nontarget"} & counts.keys()
+    if "bonafide" in counts and speaker:
         raise InputError(f"{place}: keys of two tasks: bonafide, and target or nontarget")
-    speaker = {"target", "nontarget"} & set(keys)
-    labels = torch.tensor([_LABELS[key] for key in keys])
-    for label, name in ((1, "target" if speaker else "bonafide"), (0, "")):
-        if not bool((labels == label).any()):
-            absent = name or ("nontarget or spoof" if speaker else "spoof")
-            raise InputError(f"{place}: no {absent} trial; both classes are needed")
-    scores = torch.tensor([_number(line.score, line, place) for line in lines], dtype=torch.float64)
-    if bool((scores == scores[0]).all()):
+    if not {"bonafide", "target"} & counts.keys():
+        missing = "target" if speaker else "bonafide"
+        raise InputError(f"{place}: no {missing} trial; both classes are needed")
+    if not {"spoof", "nontarget"} & counts.keys():
+        missing = "nontarget or spoof" if speaker else "spoof"
+        raise InputError(f"{place}: no {missing} trial; both classes are needed")
+    scores = _finite(columns, columns.score)
+    if float(scores.min()) == float(scores.max()):
         raise InputError(f"{place}: all {len(scores)} scores are {float(scores[0])}: constant")
-    calibrated = all(line.llr is not None for line in lines)
-    llrs = scores
-    if calibrated:
-        llrs = torch.tensor([_number(line.llr, line, place) for line in lines], dtype=torch.float64)
-    return ScoredTrials(tuple(line.name for line in lines), scores, llrs, labels, keys, calibrated)
+    calibrated = columns.llr is not None
+    llrs = _finite(columns, columns.llr) if calibrated else scores
+    keys = torch.from_numpy(codes)
+    labels = (keys == _BONAFIDE) | (keys == _TARGET)
+    return ScoredTrials(scores, llrs, labels.to(torch.int8), keys, calibrated, counts)
 
 
-def _number(value: float | None, line: Line, place: str) -> float:
-    if value is None or value != value or abs(value) == float("inf"):
-        raise InputError(f"{place}: trial {line.name!r}: score is {value}, expected a number")
-    return value
+def _finite(columns: Columns, values: np.ndarray | None) -> Tensor:
+    if values is None:
+        raise InputError(f"{columns.place}: holds no scores")
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        row = int((~np.isfinite(values)).argmax())
+        raise InputError(
+            f"{columns.place}: trial {columns.name(row)!r}: score is {values[row]}, "
+            "expected a number"
+        )
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
 
 
-def measure(
-    trials: ScoredTrials, costs: Costs, tandem: Sequence[Line] = (), rounds: int = 200
-) -> dict[str, Any]:
-    """All metrics as JSON has them; ``tandem`` are a verification system's scores, for the t-DCF.
+def inverted(columns: Columns, trials: ScoredTrials, rate: float) -> str:
+    """What is said where more than half of the decisions at the EER are wrong, or nothing."""
+    if rate <= 0.5:
+        return ""
+    worst = torch.where(trials.labels == 0, trials.scores, -torch.inf).argmax()
+    least = torch.where(trials.labels == 1, trials.scores, torch.inf).argmin()
+    shown = [
+        f"trial {columns.name(int(row))!r} ({KEYS[int(trials.keys[row])]}) scores "
+        f"{float(trials.scores[row]):.4g}"
+        for row in (worst, least)
+    ]
+    return (
+        f"{columns.place}: the equal error rate is {rate:.2%}: are the scores inverted? Higher "
+        f"must be more bona fide or target, but {shown[0]}, and {shown[1]}"
+    )
+
+
+def measure(trials: ScoredTrials, choices: Choices, rounds: int = 200) -> dict[str, Any]:
+    """All metrics as JSON has them.
 
     Raises:
-        InputError: if a cost or the tandem scores make no sense.
+        InputError: if a cost makes no sense.
     """
     scores, llrs, labels = trials.scores, trials.llrs, trials.labels
-    chosen = (costs.prior, costs.cost_miss, costs.cost_false_alarm)
+    costs, convention = choices.costs, choices.convention
     # Resampling sorts anew each time: on very many trials the interval is narrow anyway.
     rounds = rounds if len(scores) <= _MANY else 0
     try:
         found: dict[str, Any] = {
             "trials": len(labels),
-            "counts": {key: trials.keys.count(key) for key in sorted(set(trials.keys))},
+            "counts": trials.counts,
             "llr": "column llr" if trials.calibrated else "the score, taken as an LLR",
-            "costs": dict(zip(("prior", "cost_miss", "cost_false_alarm"), chosen, strict=True)),
-            "eer": _value(equal_error_rate, scores, labels, "rate", rounds),
+            "convention": convention,
+            "costs": costs._asdict(),
+            "eer": _value(
+                lambda s, y: equal_error_rate(s, y, convention), scores, labels, "rate", rounds
+            ),
             "eer_convex_hull": _value(
                 convex_hull_equal_error_rate, scores, labels, "rate", rounds // 4
             ),
-            "min_dcf": _value(lambda s, y: min_dcf(s, y, *chosen), scores, labels, "cost", rounds),
-            "act_dcf": _value(lambda s, y: actual_dcf(s, y, *chosen), llrs, labels, "cost", rounds),
+            "min_dcf": _value(
+                lambda s, y: min_dcf(s, y, *costs, convention), scores, labels, "cost", rounds
+            ),
+            "act_dcf": _value(lambda s, y: actual_dcf(s, y, *costs), llrs, labels, "cost", rounds),
             "cllr": _value(cllr, llrs, labels, "bits", rounds),
             "min_cllr": _value(min_cllr, scores, labels, "bits", rounds // 4),
         }
         if trials.three:
-            three = torch.tensor([_THREE[key] for key in trials.keys])
-            found["min_a_dcf"] = _value(min_a_dcf, scores, three, "cost", rounds)
-        if tandem:
-            found |= _tandem(trials, tandem)
+            three = _THREE[trials.keys.long()]
+            found["a_dcf_costs"] = choices.a_dcf._asdict()
+            found["min_a_dcf"] = _value(
+                lambda s, y: min_a_dcf(s, y, *choices.a_dcf, convention),
+                scores,
+                three,
+                "cost",
+                rounds,
+            )
+        if choices.asv is not None:
+            found |= _tandem(trials, choices.asv, convention)
     except ValueError as error:
         raise InputError(str(error)) from error
     return found
@@ -148,18 +196,27 @@ def _value(
     return shown
 
 
-def _tandem(trials: ScoredTrials, tandem: Sequence[Line]) -> dict[str, Any]:
+def tandem_rates(tandem: TandemScores, convention: str) -> ASVErrorRates:
+    """The error rates of a verification system at the threshold of its own equal error rate.
+
+    Raises:
+        InputError: if a class is missing.
+    """
+    try:
+        return asv_error_rates(*tandem, convention=convention)
+    except ValueError as error:
+        raise InputError(f"asv-scores: {error}") from error
+
+
+def _tandem(trials: ScoredTrials, rates: ASVErrorRates, convention: str) -> dict[str, Any]:
     """The t-DCF of a countermeasure in front of the given verification system, in both forms."""
     if trials.speaker:
         raise InputError("asv-scores: the t-DCF is of a countermeasure; these are speaker trials")
-    scores = torch.tensor([line.score for line in tandem], dtype=torch.float64)
-    labels = torch.tensor([_THREE[line.key] for line in tandem])
-    rates: ASVErrorRates = asv_error_rates(scores, labels)
     return {
         "asv": rates._asdict(),
         **{
             f"min_tdcf_{form}": _value(
-                lambda s, y, form=form: min_tdcf(s, y, rates, form),  # type: ignore[misc]
+                partial(min_tdcf, asv=rates, form=form, convention=convention),
                 trials.scores,
                 trials.labels,
                 "cost",

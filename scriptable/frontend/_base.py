@@ -22,13 +22,14 @@ class FrontEnd(nn.Module):
         log: nn.Module,
         dct: Optional[Tensor],
         deltas: int,
+        deltas_form: str = "regression",
     ) -> None:
         super().__init__()
         self.spectrogram = spectrogram
         self.filterbank = Projection(filterbank)
         self.log = log
         self.dct: nn.Module = nn.Identity() if dct is None else Projection(dct)
-        self.deltas = Deltas(deltas)
+        self.deltas = Deltas(deltas, deltas_form)
         self.n_features = (filterbank if dct is None else dct).shape[1] * (1 + deltas)
 
     def num_frames(self, num_samples: int) -> int:

@@ -1,5 +1,6 @@
 """The public front ends: which filterbank, which logarithm, whether a cosine transform follows."""
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Optional, Union
@@ -62,11 +63,25 @@ def cosine_transform(n_out: int, n_in: int, dct_type: int, norm: Optional[str]) 
     return torchaudio_functional().create_dct(n_out, n_in, norm)
 
 
-def cepstrum_log(natural: bool) -> nn.Module:
+def cepstrum_log(natural: Union[bool, str]) -> nn.Module:
     """The two logarithms torchaudio offers before a cosine transform."""
     if natural:
         return Log(CEPSTRUM_LOG_FLOOR)
     return Decibel(CEPSTRUM_POWER_FLOOR, CEPSTRUM_TOP_DB)
+
+
+def band_bins(n_bins: int, sample_rate: int, low: float, high: float) -> tuple[int, int]:
+    """The first bin of a band, and the one after its last."""
+    return int(2.0 * low / sample_rate * n_bins), int(2.0 * high / sample_rate * n_bins)
+
+
+def even_filterbank(
+    n_bins: int, first: int, last: int, low: float, high: float, n_filter: int
+) -> Tensor:
+    """Triangular filters ``[n_bins, n_filter]`` over bins that count as spread evenly."""
+    width = int(high - low)
+    filters = torchaudio_functional().linear_fbanks(last - first, 0.0, width, n_filter, 2 * width)
+    return torch.nn.functional.pad(filters, [0, 0, first, n_bins - last])
 
 
 class LogMel(FrontEnd):
@@ -251,7 +266,8 @@ class LFCC(FrontEnd):
 
     The input is a waveform ``[B, N]`` in [-1, 1] at ``sample_rate``; the output has shape
     ``[B, F, T]`` with ``F = n_features = n_lfcc * (1 + deltas)`` and ``T = num_frames(N)``.
-    The logarithm L is in dB, or natural with ``log_lf``; :math:`e_{\max}` is the item's loudest
+    The logarithm L is in dB, natural with ``log_lf=True``, or :math:`\log_{10}(e + 2^{-23})` with
+    ``log_lf="log10"``; :math:`e_{\max}` is the item's loudest
     energy.
 
     The 80 dB floor is taken below the maximum of each item, so an item's features do not depend
@@ -267,7 +283,7 @@ class LFCC(FrontEnd):
             earlier ones.
         dct_type: type of the cosine transform D; 2.
         norm: ``"ortho"`` for an orthonormal D, or ``None``.
-        log_lf: whether L is the natural logarithm rather than decibels.
+        log_lf: whether L is the natural logarithm rather than decibels; or ``"log10"``.
         n_fft: length of the Fourier transform in samples.
         win_length: length of the window in samples, centred in the frame; default ``n_fft``.
         hop_length: samples between frames; default ``win_length // 2``.
@@ -278,7 +294,15 @@ class LFCC(FrontEnd):
             by ``sqrt(n_fft)``.
         center: whether frame t is centred at sample ``t * hop_length``, by padding both ends.
         pad_mode: ``"reflect"``, ``"constant"`` or ``"replicate"``.
-        deltas: how many orders of slopes over five frames to append along F: 0, 1 or 2.
+        deltas: how many orders of slopes to append along F: 0, 1 or 2.
+        deltas_form: ``"regression"`` over five frames, or ``"difference"``,
+            :math:`x_{t+1} - x_{t-1}`.
+        pre_emphasis: a of :math:`x_n - a x_{n-1}`, which the waveform goes through first; the first
+            sample stays.
+        log_energy: whether coefficient 0 is the logarithm L of the frame's energy between
+            ``f_min`` and ``f_max``, divided by ``n_fft``; L must not be in dB.
+        even_bins: whether the bins from ``f_min`` to ``f_max`` count as spread evenly over that
+            band, its ends included, which moves them by up to half a bin.
 
     Raises:
         ValueError: if the configuration is not as above, or if a waveform is not a
@@ -288,7 +312,8 @@ class LFCC(FrontEnd):
 
     Reference:
         Sahidullah, Kinnunen and Hanilçi, "A Comparison of Features for Synthetic Speech Detection",
-        Interspeech 2015.
+        Interspeech 2015; :meth:`asvspoof2021`: Yamagishi et al., "ASVspoof 2021: accelerating
+        progress in spoofed and deepfake speech detection", 2021, the LFCC-LCNN baseline.
 
     Example:
         >>> frontend = LFCC(n_filter=20, n_lfcc=20, n_fft=512, win_length=320, deltas=2)
@@ -298,6 +323,8 @@ class LFCC(FrontEnd):
         torch.Size([1, 60, 101])
         >>> [round(value, 1) for value in coefficients[0, :3, 50].tolist()]
         [-133.3, 61.4, 49.7]
+        >>> LFCC.asvspoof2021()(tone.unsqueeze(0)).shape
+        torch.Size([1, 60, 101])
     """
 
     def __init__(
@@ -309,7 +336,7 @@ class LFCC(FrontEnd):
         n_lfcc: int = 40,
         dct_type: int = 2,
         norm: Optional[str] = "ortho",
-        log_lf: bool = False,
+        log_lf: Union[bool, str] = False,
         n_fft: int = 400,
         win_length: Optional[int] = None,
         hop_length: Optional[int] = None,
@@ -319,16 +346,69 @@ class LFCC(FrontEnd):
         center: bool = True,
         pad_mode: str = "reflect",
         deltas: int = 0,
+        deltas_form: str = "regression",
+        pre_emphasis: float = 0.0,
+        log_energy: bool = False,
+        even_bins: bool = False,
     ) -> None:
         spectrogram = Spectrogram(
-            n_fft, win_length, hop_length, window_fn, power, normalized, center, pad_mode
+            n_fft,
+            win_length,
+            hop_length,
+            window_fn,
+            power,
+            normalized,
+            center,
+            pad_mode,
+            pre_emphasis,
         )
         low, high = band(sample_rate, f_min, f_max)
         check_positive("n_filter", n_filter)
         check_positive("n_lfcc", n_lfcc)
         check_at_most("n_lfcc", n_lfcc, "n_fft", n_fft)
-        filterbank = torchaudio_functional().linear_fbanks(
-            spectrogram.n_bins, low, high, n_filter, sample_rate
-        )
+        check_member("log_lf", log_lf, (False, True, "log10"))
+        first, last = band_bins(spectrogram.n_bins, sample_rate, low, high)
+        if even_bins:
+            filterbank = even_filterbank(spectrogram.n_bins, first, last, low, high, n_filter)
+        else:
+            filterbank = torchaudio_functional().linear_fbanks(
+                spectrogram.n_bins, low, high, n_filter, sample_rate
+            )
         dct = cosine_transform(n_lfcc, n_filter, dct_type, norm)
-        super().__init__(spectrogram, filterbank, cepstrum_log(log_lf), dct, deltas)
+        if log_energy:
+            if not log_lf:
+                raise ValueError(
+                    "log_energy: expected log_lf to be True or 'log10', got log_lf=False"
+                )
+            # One filter more, which the cosine transform leaves alone, in place of coefficient 0.
+            whole = torch.zeros(spectrogram.n_bins, 1)
+            whole[first:last] = 1.0 / n_fft
+            filterbank = torch.cat([filterbank, whole], 1)
+            dct = torch.cat([dct, torch.zeros(1, n_lfcc)])
+            dct[:, 0] = 0.0
+            dct[-1, 0] = 1.0
+        log = Log(2.0**-23, 1.0 / math.log(10.0)) if log_lf == "log10" else cepstrum_log(log_lf)
+        super().__init__(spectrogram, filterbank, log, dct, deltas, deltas_form)
+
+    @classmethod
+    def asvspoof2021(cls) -> "LFCC":
+        """The front end of the LFCC-LCNN baseline of ASVspoof 2021, for 16 kHz: 60 features.
+
+        20 filters up to 4 kHz, log energy for coefficient 0, two orders of differences.
+        """
+        return cls(
+            n_filter=20,
+            f_max=4000.0,
+            n_lfcc=20,
+            log_lf="log10",
+            n_fft=1024,
+            win_length=320,
+            hop_length=160,
+            window_fn=torch.hamming_window,
+            pad_mode="constant",
+            deltas=2,
+            deltas_form="difference",
+            pre_emphasis=0.97,
+            log_energy=True,
+            even_bins=True,
+        )

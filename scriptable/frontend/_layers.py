@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_positive, check_shape
+from scriptable._core.checks import check_choice, check_fraction, check_positive, check_shape
 
 
 def check_member(name: str, value: object, choices: Sequence[object]) -> None:
@@ -66,6 +66,7 @@ class Spectrogram(nn.Module):
     before: Final[int]
     after: Final[int]
     min_samples: Final[int]
+    pre_emphasis: Final[float]
 
     def __init__(
         self,
@@ -77,8 +78,11 @@ class Spectrogram(nn.Module):
         normalized: Union[bool, str],
         center: bool,
         pad_mode: str,
+        pre_emphasis: float = 0.0,
     ) -> None:
         super().__init__()
+        check_fraction("pre_emphasis", pre_emphasis)
+        self.pre_emphasis = float(pre_emphasis)
         check_positive("n_fft", n_fft)
         width = n_fft if win_length is None else win_length
         check_positive("win_length", width)
@@ -126,6 +130,10 @@ class Spectrogram(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with the kernel and take the power of each bin."""
+        if self.pre_emphasis != 0.0:
+            n = x.size(2)
+            change = x.narrow(2, 1, n - 1) - self.pre_emphasis * x.narrow(2, 0, n - 1)
+            x = torch.cat([x.narrow(2, 0, 1), change], dim=2)
         if self.center:
             x = F.pad(x, [self.before, self.after], mode=self.pad_mode)
         elif self.before + self.after < 0:
@@ -154,18 +162,23 @@ class Projection(nn.Module):
 
 
 class Log(nn.Module):
-    """``log(x + floor)``."""
+    """``scale * log(x + floor)``; a scale of 1 / log 10 makes it the decimal logarithm."""
 
     floor: Final[float]
+    scale: Final[float]
 
-    def __init__(self, floor: float) -> None:
+    def __init__(self, floor: float, scale: float = 1.0) -> None:
         super().__init__()
         check_positive("log_floor", floor)
         self.floor = floor
+        self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Compress."""
-        return torch.log(x + self.floor)
+        y = torch.log(x + self.floor)
+        if self.scale != 1.0:
+            y = y * self.scale
+        return y
 
 
 class Decibel(nn.Module):
@@ -189,21 +202,31 @@ class Decibel(nn.Module):
 
 
 class Deltas(nn.Module):
-    """Append the regression slope over five frames, ``order`` times: ``[B, (1 + order) F, T]``."""
+    """Append the slope over time, ``order`` times: ``[B, (1 + order) F, T]``.
+
+    The form is ``"regression"``, over five frames, or ``"difference"`` of the two neighbours; the
+    end frames are repeated.
+    """
 
     order: Final[int]
+    form: Final[str]
 
-    def __init__(self, order: int) -> None:
+    def __init__(self, order: int, form: str = "regression") -> None:
         super().__init__()
         check_member("deltas", order, (0, 1, 2))
+        check_choice("deltas_form", form, ["regression", "difference"])
         self.order = order
+        self.form = form
 
     def slope(self, x: Tensor) -> Tensor:
-        """``(x[t+1] - x[t-1] + 2 (x[t+2] - x[t-2])) / 10`` with the end frames repeated."""
+        """``(x[t+1] - x[t-1] + 2 (x[t+2] - x[t-2])) / 10``, or ``x[t+1] - x[t-1]``."""
         n = x.size(2)
         first = x.narrow(2, 0, 1)
         last = x.narrow(2, n - 1, 1)
         # F.pad would become an indexing op, which XNNPACK leaves outside its delegate.
+        if self.form == "difference":
+            p = torch.cat([first, x, last], dim=2)
+            return p.narrow(2, 2, n) - p.narrow(2, 0, n)
         p = torch.cat([first, first, x, last, last], dim=2)
         near = p.narrow(2, 3, n) - p.narrow(2, 1, n)
         far = p.narrow(2, 4, n) - p.narrow(2, 0, n)

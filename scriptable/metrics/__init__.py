@@ -9,7 +9,10 @@ from scriptable.metrics._trials import check_trials
 from scriptable.metrics.bootstrap import Interval, bootstrap_interval
 from scriptable.metrics.cllr import cllr, min_cllr
 from scriptable.metrics.cost import (
+    SPOOFING_COSTS,
+    VERIFICATION_COSTS,
     DetectionCost,
+    DetectionCosts,
     OperatingPoint,
     actual_dcf,
     bayes_threshold,
@@ -25,6 +28,9 @@ from scriptable.metrics.curve import (
     roc_convex_hull,
 )
 from scriptable.metrics.tandem import (
+    ASVSPOOF5_ADCF,
+    ASVSPOOF5_ASV,
+    ADCFCosts,
     ASVErrorRates,
     TandemCosts,
     asv_error_rates,
@@ -33,8 +39,14 @@ from scriptable.metrics.tandem import (
 )
 
 __all__ = [
+    "ASVSPOOF5_ADCF",
+    "ASVSPOOF5_ASV",
+    "SPOOFING_COSTS",
+    "VERIFICATION_COSTS",
+    "ADCFCosts",
     "ASVErrorRates",
     "DetectionCost",
+    "DetectionCosts",
     "EqualErrorRate",
     "Interval",
     "OperatingCurve",

@@ -3,13 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Optional, TypeVar
 
 import torch
 from torch import Tensor
 
 from scriptable._core.numeric import at_least_float32
 
+CONVENTIONS = ["exact", "asvspoof"]
 _TWO = ("non-target (label 0)", "target (label 1)")
 _THREE = (*_TWO, "spoof (label 2)")
 
@@ -49,18 +50,26 @@ class Counts(NamedTuple):
     """What lies at or below each distinct score, in ascending order of the scores.
 
     ``values [K]`` are the scores, ``below [C][K]`` the number of trials of each class whose score
-    is at most that value; the last element is the size of the class.
+    is at most that value; the last element is the size of the class. As ASVspoof counts, every
+    trial is an operating point, in ties too, and ``step`` is how far below the lowest score the
+    threshold lies that accepts all.
     """
 
     values: Tensor
     below: tuple[Tensor, ...]
+    step: Optional[float] = None
 
     def total(self, label: int) -> int:
         """Number of trials of a class."""
         return int(self.below[label][-1])
 
     def threshold(self, index: int) -> float:
-        """The threshold that rejects the lowest ``index`` distinct scores; 0 accepts everything."""
+        """The threshold that rejects the lowest ``index`` distinct scores; 0 accepts everything.
+
+        As ASVspoof counts, it is the highest score that is rejected.
+        """
+        if self.step is not None:
+            return float(self.values[index - 1]) if index else float(self.values[0]) - self.step
         if index == 0:
             return -torch.inf
         if index == len(self.values):
@@ -93,6 +102,16 @@ def check_trials(scores: Tensor, labels: Tensor) -> None:
         ValueError: scores: expected numbers, got NaN at trial 1
     """
     check_classes(scores, labels, _TWO)
+
+
+def check_finite(scores: Tensor) -> None:
+    """Raise unless every score is finite, naming the first trial whose score is not."""
+    finite = torch.isfinite(scores)
+    if not bool(finite.all()):
+        trial = int((~finite).nonzero()[0])
+        raise ValueError(
+            f"scores: expected finite numbers, got {float(scores[trial])} at trial {trial}"
+        )
 
 
 def check_three_classes(scores: Tensor, labels: Tensor) -> None:
@@ -155,6 +174,24 @@ def count_trials(scores: Tensor, labels: Tensor, classes: int = 2) -> Counts:
         counts.append(torch.bincount(places, minlength=len(values)).cumsum_(0))
         first = first - counts[-1]
     return Counts(values, (first, *counts))
+
+
+def count_as(
+    scores: Tensor, labels: Tensor, convention: str, classes: int = 2, step: float = 1e-3
+) -> Counts:
+    """:func:`count_trials`, or by the convention of the ASVspoof packages."""
+    if convention == "exact":
+        return count_trials(scores, labels, classes)
+    if convention != "asvspoof":
+        raise ValueError(f"convention: expected one of {CONVENTIONS}, got {convention}")
+    scores, labels = scores.detach().cpu().double(), labels.detach().cpu()
+    # A stable sort of targets, non-targets and spoofs in this order rejects tied targets first.
+    classed = [scores[labels == label] for label in (1, 0, 2)[:classes]]
+    values, order = torch.sort(torch.cat(classed), stable=True)
+    ends = torch.tensor([len(group) for group in classed]).cumsum(0)
+    group = torch.bucketize(order, ends, right=True)
+    below = [(group == place).cumsum(0) for place in range(classes)]
+    return Counts(values, (below[1], below[0], *below[2:]), step)
 
 
 def _sorted(values: Tensor) -> Tensor:

@@ -6,8 +6,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import Counts, check_trials, count_trials, takes_arrays
+from scriptable.metrics._trials import Counts, check_finite, check_trials, count_as, takes_arrays
 from scriptable.metrics.curve import equal_error_rate
+
+
+class DetectionCosts(NamedTuple):
+    """What a task's errors cost: the prior of a target, the cost of a miss and of a false alarm.
+
+    The defaults of everything that takes a prior: ``VERIFICATION_COSTS`` (0.01, 1, 1), those of
+    NIST's evaluations, where the task is to verify speakers or nothing is said about it;
+    ``SPOOFING_COSTS`` (0.95, 1, 10), those of ASVspoof, where it is to detect spoofs.
+
+    Example:
+        >>> SPOOFING_COSTS
+        DetectionCosts(prior=0.95, cost_miss=1.0, cost_false_alarm=10.0)
+        >>> scores, labels = torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1])
+        >>> min_dcf(scores, labels, *SPOOFING_COSTS).cost
+        0.5
+    """
+
+    prior: float
+    cost_miss: float = 1.0
+    cost_false_alarm: float = 1.0
+
+
+VERIFICATION_COSTS = DetectionCosts(0.01)
+SPOOFING_COSTS = DetectionCosts(0.95, 1.0, 10.0)
+_PRIOR, _MISS, _FALSE_ALARM = VERIFICATION_COSTS
 
 
 class DetectionCost(NamedTuple):
@@ -66,9 +91,10 @@ def bayes_threshold(prior: float, cost_miss: float = 1.0, cost_false_alarm: floa
 def min_dcf(
     scores: Tensor,
     labels: Tensor,
-    prior: float = 0.01,
-    cost_miss: float = 1.0,
-    cost_false_alarm: float = 1.0,
+    prior: float = _PRIOR,
+    cost_miss: float = _MISS,
+    cost_false_alarm: float = _FALSE_ALARM,
+    convention: str = "exact",
 ) -> DetectionCost:
     r"""The least normalised detection cost over all thresholds.
 
@@ -82,6 +108,7 @@ def min_dcf(
         prior: probability π of a target.
         cost_miss: cost of rejecting a target.
         cost_false_alarm: cost of accepting a non-target.
+        convention: ``"exact"`` or ``"asvspoof"``, see :func:`equal_error_rate`.
 
     Returns:
         Cost in [0, 1] and the lowest threshold that reaches it, ±inf where it is best to accept or
@@ -100,7 +127,7 @@ def min_dcf(
     """
     check_trials(scores, labels)
     check_costs(prior, cost_miss, cost_false_alarm)
-    counts = count_trials(scores, labels)
+    counts = count_as(scores, labels, convention)
     return least_cost(counts, (cost_false_alarm * (1.0 - prior), cost_miss * prior))
 
 
@@ -116,7 +143,7 @@ def least_cost(counts: Counts, weights: tuple[float, ...]) -> DetectionCost:
     best = int(change.argmin())
     norm = min(accepting_all, weights[1])
     if float(change[best]) >= 0:
-        return DetectionCost(accepting_all / norm, -torch.inf)
+        return DetectionCost(accepting_all / norm, counts.threshold(0))
     # Once more from the counts, so that a perfect separation costs exactly nothing.
     cost = sum(
         weight * ((n if label == 1 else counts.total(label) - n) / counts.total(label))
@@ -131,9 +158,9 @@ def least_cost(counts: Counts, weights: tuple[float, ...]) -> DetectionCost:
 def actual_dcf(
     llrs: Tensor,
     labels: Tensor,
-    prior: float = 0.01,
-    cost_miss: float = 1.0,
-    cost_false_alarm: float = 1.0,
+    prior: float = _PRIOR,
+    cost_miss: float = _MISS,
+    cost_false_alarm: float = _FALSE_ALARM,
 ) -> DetectionCost:
     r"""The normalised detection cost at the Bayes threshold: what calibrated scores really cost.
 
@@ -183,9 +210,9 @@ def threshold_at(
     scores: Tensor,
     labels: Tensor,
     point: str = "eer",
-    prior: float = 0.01,
-    cost_miss: float = 1.0,
-    cost_false_alarm: float = 1.0,
+    prior: float = _PRIOR,
+    cost_miss: float = _MISS,
+    cost_false_alarm: float = _FALSE_ALARM,
 ) -> OperatingPoint:
     """A finite threshold for an operating point, with the error rates that it has.
 
@@ -215,10 +242,8 @@ def threshold_at(
         OperatingPoint(threshold=0.625, miss=0.0, false_alarm=0.0)
     """
     check_trials(scores, labels)
+    check_finite(scores)
     lowest, highest = (float(x) for x in scores.aminmax())
-    if not (math.isfinite(lowest) and math.isfinite(highest)):
-        trial = int(torch.isinf(scores).nonzero()[0])
-        raise ValueError(f"scores: expected finite numbers, got {scores[trial]} at trial {trial}")
     if point == "eer":
         threshold = equal_error_rate(scores, labels).threshold
     elif point == "min_dcf":

@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from scriptable.metrics._hull import lower_hull
-from scriptable.metrics._trials import Counts, check_trials, count_trials, midway, takes_arrays
+from scriptable.metrics._trials import (
+    Counts,
+    check_trials,
+    count_as,
+    count_trials,
+    midway,
+    takes_arrays,
+)
 
 
 class OperatingCurve(NamedTuple):
@@ -117,7 +124,7 @@ def hull_of(counts: Counts) -> Tensor:
 
 
 @takes_arrays
-def equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
+def equal_error_rate(scores: Tensor, labels: Tensor, convention: str = "exact") -> EqualErrorRate:
     r"""The rate at which misses and false alarms are equal, interpolated between two points.
 
     The ROC is joined by straight lines; the rate is where it crosses
@@ -126,6 +133,9 @@ def equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
     Args:
         scores: higher = more target, shape ``[T]``.
         labels: 1 for target (bona fide), 0 for non-target (spoof), shape ``[T]``.
+        convention: ``"exact"``, or ``"asvspoof"``, digit by digit that of the ASVspoof 2019, 2021
+            and 5 packages: the mean of the two rates at the point where they differ least, tied
+            targets rejected first; the threshold is the highest rejected score.
 
     Returns:
         Rate in [0, 1] and threshold.
@@ -141,7 +151,12 @@ def equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
         EqualErrorRate(rate=0.5, threshold=0.35000...)
     """
     check_trials(scores, labels)
-    counts = count_trials(scores, labels)
+    counts = count_as(scores, labels, convention)
+    if convention == "asvspoof":
+        miss, false_alarm = rates(counts)
+        nearest = int((miss - false_alarm).abs().argmin())
+        rate = float(miss[nearest] + false_alarm[nearest]) / 2.0
+        return EqualErrorRate(rate, counts.threshold(nearest))
     # The gap miss − false alarm as an integer: it grows with the threshold, and has no rounding.
     gap = counts.below[1] * counts.total(0) + counts.below[0] * counts.total(1)
     balanced = counts.total(0) * counts.total(1)

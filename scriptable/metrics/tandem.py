@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_three_classes, check_trials, count_trials, takes_arrays
+from scriptable.metrics._trials import check_three_classes, check_trials, count_as, takes_arrays
 from scriptable.metrics.cost import DetectionCost, least_cost
 from scriptable.metrics.curve import equal_error_rate
 
@@ -15,6 +15,10 @@ class ASVErrorRates(NamedTuple):
     """The error rates of a speaker verification system at its threshold.
 
     ``miss`` of targets, ``false_alarm`` of non-targets, ``spoof_false_alarm`` of accepted spoofs.
+
+    Example:
+        >>> ASVErrorRates(miss=0.02, false_alarm=0.02, spoof_false_alarm=0.5).spoof_false_alarm
+        0.5
     """
 
     miss: float
@@ -39,6 +43,31 @@ class TandemCosts(NamedTuple):
     cost_miss_cm: float = 1.0
 
 
+class ADCFCosts(NamedTuple):
+    """Priors and costs of the a-DCF, in the order in which :func:`min_a_dcf` takes them.
+
+    The defaults are those of the metric's own package. ``ASVSPOOF5_ADCF`` are those of ASVspoof 5,
+    and ``ASVSPOOF5_ASV`` the error rates of the speaker verification system of its organisers, for
+    the t-DCF.
+
+    Example:
+        >>> ASVSPOOF5_ADCF
+        ADCFCosts(prior_nontarget=0.0095, prior_spoof=0.05, cost_miss=1.0, cost_false_alarm=10.0,
+                  cost_spoof=10.0)
+    """
+
+    prior_nontarget: float = 0.05
+    prior_spoof: float = 0.05
+    cost_miss: float = 1.0
+    cost_false_alarm: float = 10.0
+    cost_spoof: float = 20.0
+
+
+ASVSPOOF5_ADCF = ADCFCosts(prior_nontarget=0.0095, cost_spoof=10.0)
+ASVSPOOF5_ASV = ASVErrorRates(0.01880141010575793, 0.01881016557566423, 0.4607082907604729)
+_ADCF = ADCFCosts()
+
+
 def check_tandem_costs(costs: TandemCosts) -> None:
     """Raise unless priors are a distribution and costs are finite and not negative."""
     for name, value in zip(costs._fields, costs, strict=True):
@@ -51,7 +80,10 @@ def check_tandem_costs(costs: TandemCosts) -> None:
 
 @takes_arrays
 def asv_error_rates(
-    scores: Tensor, labels: Tensor, threshold: Optional[float] = None
+    scores: Tensor,
+    labels: Tensor,
+    threshold: Optional[float] = None,
+    convention: str = "exact",
 ) -> ASVErrorRates:
     """The error rates of a speaker verification system, spoofs included.
 
@@ -60,6 +92,7 @@ def asv_error_rates(
         labels: 1 for target, 0 for non-target, 2 for spoof, shape ``[T]``.
         threshold: a score that reaches it is accepted; by default the threshold of the equal error
             rate between targets and non-targets, as in the ASVspoof challenges.
+        convention: of that equal error rate, see :func:`equal_error_rate`.
 
     Returns:
         The three rates.
@@ -78,7 +111,7 @@ def asv_error_rates(
     check_three_classes(scores, labels)
     if threshold is None:
         genuine = labels != 2
-        threshold = equal_error_rate(scores[genuine], labels[genuine]).threshold
+        threshold = equal_error_rate(scores[genuine], labels[genuine], convention).threshold
     if math.isnan(threshold):
         raise ValueError("threshold: expected a number, got NaN")
     accepted = scores.double() >= threshold
@@ -93,6 +126,7 @@ def min_tdcf(
     asv: ASVErrorRates,
     form: str = "2021",
     costs: TandemCosts = TandemCosts(),  # noqa: B008  an immutable tuple
+    convention: str = "exact",
 ) -> DetectionCost:
     r"""The least tandem detection cost of a countermeasure before a fixed verification system.
 
@@ -121,6 +155,7 @@ def min_tdcf(
         asv: the error rates of the verification system, see :func:`asv_error_rates`.
         form: ``"2021"`` or ``"2019"``, after the ASVspoof challenges.
         costs: priors and costs.
+        convention: ``"exact"`` or ``"asvspoof"``, see :func:`equal_error_rate`.
 
     Returns:
         The normalised cost in [0, 1], and the countermeasure's threshold.
@@ -146,7 +181,7 @@ def min_tdcf(
     check_trials(scores, labels)
     floor, on_miss, on_spoof = _tandem_constants(asv, form, costs)
     # C0 is paid at every threshold: the minimum is where the other two terms have theirs.
-    cost, threshold = least_cost(count_trials(scores, labels), (on_spoof, on_miss))
+    cost, threshold = least_cost(count_as(scores, labels, convention), (on_spoof, on_miss))
     least = min(on_miss, on_spoof)
     return DetectionCost((floor + cost * least) / (floor + least), threshold)
 
@@ -177,11 +212,12 @@ def _tandem_constants(
 def min_a_dcf(
     scores: Tensor,
     labels: Tensor,
-    prior_nontarget: float = 0.05,
-    prior_spoof: float = 0.05,
-    cost_miss: float = 1.0,
-    cost_false_alarm: float = 10.0,
-    cost_spoof: float = 20.0,
+    prior_nontarget: float = _ADCF.prior_nontarget,
+    prior_spoof: float = _ADCF.prior_spoof,
+    cost_miss: float = _ADCF.cost_miss,
+    cost_false_alarm: float = _ADCF.cost_false_alarm,
+    cost_spoof: float = _ADCF.cost_spoof,
+    convention: str = "exact",
 ) -> DetectionCost:
     r"""The least architecture-agnostic detection cost of spoofing-aware speaker verification.
 
@@ -200,6 +236,7 @@ def min_a_dcf(
         cost_miss: cost of rejecting a target.
         cost_false_alarm: cost of accepting another speaker.
         cost_spoof: cost of accepting a spoof.
+        convention: ``"exact"`` or ``"asvspoof"``, see :func:`equal_error_rate`.
 
     Returns:
         The normalised cost in [0, 1] and its threshold.
@@ -216,6 +253,8 @@ def min_a_dcf(
         >>> scores = torch.tensor([3.0, 1.0, 0.0, 1.5, 0.5])
         >>> min_a_dcf(scores, torch.tensor([1, 1, 0, 2, 0]))
         DetectionCost(cost=0.5, threshold=2.25)
+        >>> round(min_a_dcf(scores, torch.tensor([1, 1, 0, 2, 0]), *ASVSPOOF5_ADCF).cost, 4)
+        0.7903
     """
     check_three_classes(scores, labels)
     target = 1.0 - prior_nontarget - prior_spoof
@@ -225,4 +264,4 @@ def min_a_dcf(
     weights = (cost_false_alarm * prior_nontarget, cost_miss * target, cost_spoof * prior_spoof)
     if not min(weights[0] + weights[2], weights[1]) > 0.0:
         raise ValueError("costs: expected errors that cost something on either side")
-    return least_cost(count_trials(scores, labels, classes=3), weights)
+    return least_cost(count_as(scores, labels, convention, 3, step=1e-8), weights)

@@ -20,7 +20,7 @@ from scriptable.scoring.fusion import (
     fit_fusion,
     sasv_score,
 )
-from scriptable.scoring.normalisation import ScoreNorm, score_norm
+from scriptable.scoring.normalisation import ScoreNorm, check_cohort, score_norm
 from scriptable.scoring.plda import PLDA, plda_score
 from scriptable.scoring.plda_fit import TwoCovariance, fit_lda, fit_plda, fit_two_covariance
 
@@ -35,6 +35,7 @@ __all__ = [
     "SASVScore",
     "ScoreNorm",
     "TwoCovariance",
+    "check_cohort",
     "check_embeddings",
     "cosine_score",
     "fit_affine_calibration",

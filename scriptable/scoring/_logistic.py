@@ -19,20 +19,49 @@ def logistic_regression(
 ) -> tuple[Tensor, float]:
     """Slopes ``[K]`` and offset of the LLR for features ``[T, K]`` that are not constant.
 
-    Each class is weighted to the prior; the targets are Platt's.
+    Each class is weighted to the prior. Classes that a threshold on the fitted score separates have
+    no finite optimum: they are fitted once more with one pseudo-trial in each class.
     """
     # Newton's method is scale-free only in exact arithmetic: standardise first.
     centre, spread = features.mean(0), features.std(0, unbiased=False)
     ones = torch.ones(len(features), 1, dtype=torch.float64)
     design = torch.cat([(features - centre) / spread, ones], 1)
     positive = labels == 1
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    targets = torch.where(positive, (n_positive + 1.0) / (n_positive + 2.0), 1 / (n_negative + 2.0))
-    weights = torch.where(positive, prior / n_positive, (1.0 - prior) / n_negative).double()
     shift = math.log(prior / (1.0 - prior))
-    theta = _newton(design, targets.double(), weights, shift, iterations)
+    weights, targets = _hard(positive, prior)
+    theta = _newton(design, targets, weights, shift, iterations)
+    fitted = features @ (theta[:-1] / spread)
+    if bool(fitted[positive].min() >= fitted[~positive].max()) or bool(
+        fitted[positive].max() <= fitted[~positive].min()
+    ):
+        weights, targets = _with_pseudo_trials(positive, prior)
+        theta = _newton(design, targets, weights, shift, iterations)
     slopes = theta[:-1] / spread
     return slopes, float(theta[-1] - (slopes * centre).sum())
+
+
+def _hard(positive: Tensor, prior: float) -> tuple[Tensor, Tensor]:
+    """Weight and target of each trial: a class shares what the prior gives it."""
+    n_positive = int(positive.sum())
+    weights = torch.where(
+        positive, prior / n_positive, (1.0 - prior) / (len(positive) - n_positive)
+    )
+    return weights.double(), positive.double()
+
+
+def _with_pseudo_trials(positive: Tensor, prior: float) -> tuple[Tensor, Tensor]:
+    """The same with one trial more in each class, spread evenly over the scores of the other.
+
+    N trials cannot show an error rate below 1 / (N + 1), so that no LLR may claim more than about
+    log(N + 1); unlike smoothed targets, that holds at every prior.
+    """
+    n_positive = int(positive.sum())
+    n_negative = len(positive) - n_positive
+    each_positive, each_negative = prior / (n_positive + 1), (1.0 - prior) / (n_negative + 1)
+    as_positive = torch.where(positive, each_positive, each_positive / n_negative).double()
+    as_negative = torch.where(positive, each_negative / n_positive, each_negative).double()
+    weights = as_positive + as_negative
+    return weights, as_positive / weights
 
 
 def _newton(

@@ -1,12 +1,14 @@
 """What a raw score means: calibration to a log-likelihood ratio, and posteriors."""
 
 import math
+import warnings
 from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from scriptable.metrics import check_trials
+from scriptable.metrics._trials import check_finite
 from scriptable.scoring._logistic import check_prior, logistic_regression
 
 
@@ -56,12 +58,14 @@ def fit_affine_calibration(
     r"""Fit llr = a·s + b by prior-weighted logistic regression.
 
     .. math::
-        \min_{a,b}\ \frac{\pi}{N_1}\sum_i t_1 \log(1 + e^{-z_i}) + \ldots, \qquad
+        \min_{a,b}\ \frac{\pi}{N_1}\sum_{i \in 1} \log(1 + e^{-z_i})
+                  + \frac{1 - \pi}{N_0}\sum_{i \in 0} \log(1 + e^{z_i}), \qquad
         z_i = a s_i + b + \operatorname{logit}\pi
 
-    Each class is weighted to the prior, and the targets are Platt's,
-    :math:`(N_1 + 1)/(N_1 + 2)` and :math:`1/(N_0 + 2)`, without which perfectly separated scores
-    would drive a to infinity.
+    Nothing else is added, so that the fit is unbiased at every prior. Only where a threshold
+    separates the classes, and a would grow without bound, does each class get one pseudo-trial,
+    spread evenly over the scores of the other class: N trials that hold no error show a rate below
+    1 / (N + 1) at best, and the LLRs stay below about log(N + 1).
 
     Args:
         scores: raw scores, shape ``[T]``.
@@ -73,25 +77,41 @@ def fit_affine_calibration(
         Scale a and offset b.
 
     Raises:
-        ValueError: on NaN, one class only, constant scores, or a prior outside (0, 1).
+        ValueError: on NaN or infinite scores, naming the trial; on one class only, constant scores,
+            or a prior outside (0, 1).
+
+    Warns:
+        UserWarning: if the fitted scale is negative: the scores are inverted, or say nothing.
 
     Reference:
         Brümmer, Doddington, "Likelihood-ratio calibration using prior-weighted proper scoring
-        rules", arXiv 1307.7981; targets: Platt, "Probabilistic outputs for support vector
-        machines", 1999, section 2.2.
+        rules", arXiv 1307.7981.
 
     Example:
         >>> scores = torch.tensor([0.2, 0.4, 0.5, 0.7, 0.6, 0.9])
-        >>> scale, offset = fit_affine_calibration(scores, torch.tensor([0, 0, 0, 1, 1, 1]))
+        >>> scale, offset = fit_affine_calibration(scores, torch.tensor([0, 0, 1, 1, 0, 1]))
         >>> round(scale, 3), round(offset, 3)
-        (5.598, -3.079)
+        (10.96, -6.028)
     """
     check_trials(scores, labels)
+    check_finite(scores)
     check_prior(prior)
     if bool((scores == scores[0]).all()):
         raise ValueError("scores: expected at least two different values, got constant scores")
     slopes, offset = logistic_regression(scores.double().unsqueeze(1), labels, prior, iterations)
-    return Calibration(float(slopes[0]), offset)
+    scale = float(slopes[0])
+    if scale < 0:
+        highest, lowest = (
+            int(torch.where(labels == 0, scores, -torch.inf).argmax()),
+            int(torch.where(labels == 1, scores, torch.inf).argmin()),
+        )
+        warnings.warn(
+            f"scores: expected higher ones for label 1, got a scale of {scale:.4g}: inverted? "
+            f"Trial {highest} of label 0 scores {float(scores[highest]):.4g}, "
+            f"trial {lowest} of label 1 {float(scores[lowest]):.4g}",
+            stacklevel=2,
+        )
+    return Calibration(scale, offset)
 
 
 def posterior(llr: float, prior: float) -> float:

@@ -94,7 +94,7 @@ def fit_fusion(
         >>> scores = torch.tensor([[0.2, 1.0], [0.4, 0.0], [0.5, 2.0], [0.3, 3.0], [0.9, 2.0]])
         >>> weights, offset = fit_fusion(scores, torch.tensor([0, 0, 0, 1, 1]))
         >>> [round(w, 2) for w in weights], round(offset, 2)
-        ([1.8, 0.91], -2.66)
+        ([1.28, 0.6], -1.64)
     """
     if scores.dim() != 2 or scores.shape[1] < 1:
         raise ValueError(f"scores: expected shape [T, K], got {list(scores.shape)}")

@@ -9,6 +9,8 @@ from scriptable._core.checks import check_choice, check_rank
 from scriptable._core.numeric import at_least_float32, unit
 from scriptable.scoring.cosine import check_embeddings, check_pair, cosine_score, speaker_centroid
 
+_LEAST_SPREAD = 1e-4
+
 
 def _statistics(scores: Tensor) -> Tuple[Tensor, Tensor]:
     """Mean and standard deviation along the last axis; the floor keeps equal scores finite."""
@@ -46,7 +48,8 @@ def score_norm(
         ``[B, N]``, in standard deviations.
 
     Raises:
-        ValueError: on wrong shapes, an unknown form, or a cohort smaller than ``top``.
+        ValueError: on wrong shapes, an unknown form, or a cohort smaller than ``top``. Constant
+            cohort scores cannot be seen in a static graph: :func:`check_cohort` finds them.
 
     Reference:
         Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", 2017,
@@ -86,6 +89,53 @@ def score_norm(
     return result
 
 
+def check_cohort(scores: Tensor, top: int = 0, name: str = "cohort") -> None:
+    """Raise unless the cohort scores of every trial differ; for the host, before the graph.
+
+    :func:`score_norm` divides by their spread, and cannot look at it in a static graph: there a
+    spread below 1e-4 counts as 1e-4, and scores of some thousand standard deviations come out.
+
+    Args:
+        scores: scores of R speakers or utterances against a cohort, ``[R, C]``.
+        top: how many of the highest ``"as"`` will keep; 0 for all.
+        name: how the message calls them.
+
+    Raises:
+        ValueError: naming the first trial whose cohort scores are constant.
+
+    Example:
+        >>> check_cohort(torch.tensor([[0.1, 0.3], [0.2, 0.2]]))
+        Traceback (most recent call last):
+        ...
+        ValueError: cohort: expected scores that differ, got 2 of 0.2 for trial 1
+    """
+    check_rank(name, scores, "[R, C]", 2)
+    kept = torch.topk(scores, top, 1)[0] if top else scores
+    constant = kept.double().std(1, unbiased=False) < _LEAST_SPREAD
+    if bool(constant.any()):
+        trial = int(constant.nonzero()[0])
+        raise ValueError(
+            f"{name}: expected scores that differ, got {kept.shape[1]} of "
+            f"{float(kept[trial, 0]):.6g} for trial {trial}"
+        )
+
+
+def _check_directions(cohort: Tensor, form: str, top: int) -> None:
+    """Raise if so many of the cohort are one and the same that a trial's scores have no spread."""
+    _, groups, sizes = torch.unique(
+        unit(cohort.double(), 1).round(decimals=5), dim=0, return_inverse=True, return_counts=True
+    )
+    most = int(sizes.argmax())
+    needed = top if form == "as" else len(cohort)
+    if int(sizes[most]) >= needed:
+        first, second = (groups == most).nonzero().squeeze(1)[:2].tolist()
+        raise ValueError(
+            f"cohort: expected embeddings that differ, got {int(sizes[most])} of one direction, "
+            f"such as [{first}] and [{second}]; the {needed} highest scores of an utterance may "
+            "all be theirs, with no spread"
+        )
+
+
 def _check_top(top: int, cohort: int) -> None:
     if top < 2:
         raise ValueError(f"top: expected 2 or more, got {top}")
@@ -110,7 +160,7 @@ class ScoreNorm(nn.Module):
 
     Raises:
         ValueError: on wrong shapes, an unknown form, a cohort smaller than ``top``, or one with
-            zero vectors or NaN.
+            zero vectors, NaN, or so many of one direction that scores against them have no spread.
 
     Reference:
         Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", 2017,
@@ -136,6 +186,7 @@ class ScoreNorm(nn.Module):
         check_embeddings(cohort, "cohort")
         if form == "as":
             _check_top(top, cohort.shape[0])
+        _check_directions(cohort.detach(), form, top)
         self.form = form
         self.top = top
         self.register_buffer("cohort", unit(at_least_float32(cohort.detach()), 1))

@@ -17,7 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = sorted((ROOT / "scriptable").rglob("*.py"))
 EXPORT = sorted((ROOT / "export").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
-HEAVY = ("executorch", "coremltools", "matplotlib", "torchaudio", "export", "numba", "speechbrain")
+HEAVY = (
+    "executorch",
+    "coremltools",
+    "matplotlib",
+    "torchaudio",
+    "export",
+    "numba",
+    "speechbrain",
+    "pyarrow",
+)
 
 FLOOR = {"errors", "extras", "files", "modules", "progress", "speech"}
 PROOF = {"backends", "catalog", "runtime", "corpus", "parity"}

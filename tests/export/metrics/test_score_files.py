@@ -1,4 +1,4 @@
-"""Score and key files: every layout read and written, and bad lines named by file and line."""
+"""Score and key files: read, written, joined; bad lines are named by file and line."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_a_2019_protocol(tmp_path: Path) -> None:
     path = text_file(
         tmp_path / "p", "LA_0079 LA_T_1138215 - - bonafide", "", "LA_0080 LA_T_1271820 - A01 spoof"
     )
-    assert read_keys(path) == (
+    assert tuple(read_keys(path)) == (
         Line(("LA_T_1138215",), key="bonafide", speaker="LA_0079"),
         Line(("LA_T_1271820",), key="spoof", attack="A01", speaker="LA_0080"),
     )
@@ -64,13 +64,13 @@ def test_a_2021_protocol_of_the_verification_names_pairs(tmp_path: Path) -> None
 
 def test_a_2019_protocol_of_the_verification(tmp_path: Path) -> None:
     path = text_file(tmp_path / "p", "LA_0001 LA_D_1 bonafide target", "LA_0001 LA_D_2 A01 spoof")
-    assert read_keys(path)[1] == Line(("LA_0001", "LA_D_2"), key="spoof", attack="A01")
+    assert list(read_keys(path))[1] == Line(("LA_0001", "LA_D_2"), key="spoof", attack="A01")
 
 
 def test_kaldi_trials_and_scores(tmp_path: Path) -> None:
     trials = text_file(tmp_path / "trials", "spk1 utt1 target", "spk1 utt2 nontarget")
     scores = text_file(tmp_path / "scores", "spk1 utt2 -1.5", "spk1 utt1 2e0")
-    assert join(read_scores(scores), read_keys(trials)) == [
+    assert list(join(read_scores(scores), read_keys(trials))) == [
         Line(("spk1", "utt1"), 2.0, "target"),
         Line(("spk1", "utt2"), -1.5, "nontarget"),
     ]
@@ -78,7 +78,7 @@ def test_kaldi_trials_and_scores(tmp_path: Path) -> None:
 
 def test_scores_of_2019_hold_their_keys(tmp_path: Path) -> None:
     path = text_file(tmp_path / "s", "LA_D_1 - bonafide 3.5", "LA_D_2 A01 spoof -0.25")
-    assert read_scores(path) == (
+    assert tuple(read_scores(path)) == (
         Line(("LA_D_1",), 3.5, "bonafide"),
         Line(("LA_D_2",), -0.25, "spoof", "A01"),
     )
@@ -86,12 +86,9 @@ def test_scores_of_2019_hold_their_keys(tmp_path: Path) -> None:
 
 def test_tandem_scores_have_no_names(tmp_path: Path) -> None:
     path = text_file(tmp_path / "s", "bonafide target 5.1", "bonafide nontarget -2", "A01 spoof 1")
-    found = [(line.score, line.key, line.attack) for line in read_tandem_scores(path)]
-    assert found == [
-        (5.1, "target", "bonafide"),
-        (-2.0, "nontarget", "bonafide"),
-        (1, "spoof", "A01"),
-    ]
+    found = read_tandem_scores(path)
+    assert found.scores.tolist() == [5.1, -2.0, 1.0]
+    assert found.labels.tolist() == [1, 0, 2]
 
 
 def test_a_csv_with_a_quoted_name_and_further_columns(tmp_path: Path) -> None:
@@ -100,7 +97,9 @@ def test_a_csv_with_a_quoted_name_and_further_columns(tmp_path: Path) -> None:
         "part,key,file,score,llr,decision",
         'held_out,bonafide,"a, b.wav",0.5,2.5,bonafide',
     )
-    assert read_scores(path) == (Line(("a, b.wav",), 0.5, "bonafide", llr=2.5, part="held_out"),)
+    assert tuple(read_scores(path)) == (
+        Line(("a, b.wav",), 0.5, "bonafide", llr=2.5, part="held_out"),
+    )
 
 
 names = st.text("abcXYZ019_-.", min_size=1, max_size=8)
@@ -148,17 +147,21 @@ def test_keys_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "place", "said"),
     [
-        (["a 1", "b"], 2, "expected 2, 3, 4 fields for scores, got 1: 'b'"),
-        (["a 1", "b c 2"], 2, "expected 2 fields as before, got 3"),
-        (["a 1", "", "b one"], 3, "score: expected a number: 'b one'"),
+        (["a 1", "b"], 2, "expected 2 columns (asvspoof2021_cm: FILE SCORE), got 1: 'b'"),
+        (["a 1", "b c 2"], 2, "expected 2 columns (asvspoof2021_cm: FILE SCORE), got 3: 'b c 2'"),
+        (["a 1", "", "b one"], 3, "column 2, score: expected a number, got 'one'"),
         (["a 1", "b nan"], 2, "trial 'b': score is NaN"),
         (["a 1", "b 2", "a 3"], 3, "trial 'a' is also in line 1"),
-        (["a A01 spof 1"], 1, "key: expected bonafide, spoof, target, nontarget, got 'spof'"),
+        (
+            ["a A01 spof 1"],
+            1,
+            "column 3, key: expected bonafide, spoof, target, nontarget, got 'spof'",
+        ),
         (["file,llr", "a,1"], 1, "expected a column score"),
         (["name,score", "a,1"], 1, "expected a column file, or columns enrol and test"),
-        (["file,score", "a,1", "b,x"], 3, "score: expected a number, got 'x'"),
-        (["file,score", "a"], 2, "expected 2 fields as in the header"),
-        (["file,score", "a,1,2"], 2, "expected 2 fields as in the header"),
+        (["file,score", "a,1", "b,x"], 3, "column 2, score: expected a number, got 'x'"),
+        (["file,score", "a"], 2, "expected 2 columns (csv: file score), got"),
+        (["file,score", "a,1,2"], 2, "expected 2 columns (csv: file score), got"),
     ],
 )
 def test_a_bad_line_of_scores_is_named(
@@ -173,11 +176,27 @@ def test_a_bad_line_of_scores_is_named(
 @pytest.mark.parametrize(
     ("lines", "place", "said"),
     [
-        (["s a - - bonafide", "s b - -"], 2, "expected 5 fields as before, got 4"),
-        (["s a - - genuine"], 1, "key: expected bonafide, spoof, target, nontarget, got 'genuine'"),
+        (
+            ["s a - - bonafide", "s b - -"],
+            2,
+            "expected 5 columns (asvspoof2019: SPEAKER FILE - ATTACK KEY), got 4",
+        ),
+        (
+            ["s a - - genuine"],
+            1,
+            "column 5, key: expected bonafide, spoof, target, nontarget, got 'genuine'",
+        ),
         (["a b target", "a b nontarget"], 2, "trial 'a b' is also in line 1"),
-        (["a b"], 1, "expected 3, 4, 5, 8 fields for keys, got 2"),
-        (["file,key", "a,"], 2, "key: expected bonafide, spoof, target, nontarget, got ''"),
+        (
+            ["a b"],
+            1,
+            "no format has 2 columns: 'a b'; known formats: trials (ENROL TEST KEY), voxceleb",
+        ),
+        (
+            ["file,key", "a,"],
+            2,
+            "column 2, key: expected bonafide, spoof, target, nontarget, got ''",
+        ),
     ],
 )
 def test_a_bad_line_of_keys_is_named(
@@ -191,7 +210,9 @@ def test_a_bad_line_of_keys_is_named(
 
 def test_a_bad_line_of_tandem_scores_is_named(tmp_path: Path) -> None:
     path = text_file(tmp_path / "s", "bonafide target 1", "bonafide 2")
-    with pytest.raises(InputError, match=f"{path}:2: expected SOURCE KEY SCORE"):
+    with pytest.raises(
+        InputError, match=f"{path}:2: expected 3 columns .asvspoof2019_tandem: ATTACK KEY"
+    ):
         read_tandem_scores(path)
 
 
@@ -199,32 +220,41 @@ def test_no_file_no_text_no_lines(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: cannot be read"):
         read_scores(tmp_path / "none")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(InputError, match="binary: is no text file"):
+    with pytest.raises(InputError, match="binary: is not a text file"):
         read_keys(tmp_path / "binary")
     with pytest.raises(InputError, match="empty: holds no scores"):
         read_scores(text_file(tmp_path / "empty", ""))
 
 
-KEYED = [Line((name,), key="bonafide") for name in "abcde"]
+def joined(folder: Path, scores: list[str], keys: list[str]) -> list[Line]:
+    """The lines of two files, joined."""
+    found = text_file(folder / "s", *scores), text_file(folder / "k", *keys)
+    return list(join(read_scores(found[0]), read_keys(found[1])))
 
 
-def test_missing_trials_are_named() -> None:
-    with pytest.raises(InputError, match=r"^s: 1 trial without a score: c$"):
-        join([Line((n,), 1.0) for n in "abde"], KEYED, "s")
-    with pytest.raises(InputError, match=r"^s: 4 trials without a score: b, c, d, \.\.\.$"):
-        join([Line(("a",), 1.0)], KEYED, "s")
+KEYED = [f"x {name} - - bonafide" for name in "abcde"]
 
 
-def test_trials_that_the_protocol_does_not_know_are_named() -> None:
-    with pytest.raises(InputError, match=r"^s: 2 trials not in the protocol: x, y$"):
-        join([Line((n,), 1.0) for n in "xabcdey"], KEYED, "s")
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([f"{n} 1" for n in "abde"], "1 trial without a score: c$"),
+        (["a 1"], r"4 trials without a score: b, c, d, \.\.\.$"),
+        ([f"{n} 1" for n in "xabcdey"], "2 trials not in the protocol: x, y$"),
+        ([f"{n} A01 spoof 1" for n in "abcde"], "trial 'a': key spoof, the protocol says bonafide"),
+        (["a b 1"], "scores pairs of enrolment and test, but the protocol lists files"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_named(
+    tmp_path: Path, scores: list[str], said: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^{tmp_path}/s: {said}"):
+        joined(tmp_path, scores, KEYED)
 
 
-def test_files_that_disagree_are_named() -> None:
-    with pytest.raises(InputError, match="trial 'a': key spoof, the protocol says bonafide"):
-        join([Line((n,), 1.0, "spoof") for n in "abcde"], KEYED, "s")
-    with pytest.raises(InputError, match="scores pairs of enrolment and test, but the protocol"):
-        join([Line(("a", "b"), 1.0)], KEYED, "s")
+def test_the_protocols_order_counts_and_a_subset_is_enough(tmp_path: Path) -> None:
+    found = joined(tmp_path, [f"{name} {ord(name)}" for name in "edcba"], KEYED)
+    assert [(line.name, line.score) for line in found] == [(n, float(ord(n))) for n in "abcde"]
 
 
 def test_what_does_not_fit_a_layout_is_not_written(tmp_path: Path) -> None:
