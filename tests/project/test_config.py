@@ -150,7 +150,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "P2SGrad": {"in_dim": 4},
     "PitWrapper": {"base_loss": {"type": "MSELoss", "reduction": "none"}},
     "Softmax": {"nout": 4, "nclasses": 3},
-    "SphereFace2": {"nout": 4, "nclasses": 3},
+    "SphereFace2": {"embedding_dim": 4, "n_classes": 3},
     "TransducerLoss": {"blank_index": 0},
 }
 
