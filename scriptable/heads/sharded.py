@@ -22,6 +22,7 @@ from scriptable.heads.ge2e import (
     centroid_similarities,
     check_batch,
     own_speaker,
+    reduced,
     total_loss,
 )
 from scriptable.heads.subcenter import ArcMarginProduct_intertopk_subcenter, subcenter_logits
@@ -279,7 +280,8 @@ def gathered_ge2e_loss(
         group: process group; None for the default one.
 
     Returns:
-        The loss over the speakers of all ranks, a scalar, the same on all of them.
+        The loss over the speakers of all ranks, summed or averaged as the criterion says: a scalar,
+        the same on all of them.
 
     Raises:
         ValueError: on a wrong shape, M < 2, or one speaker with ``contrast``.
@@ -307,4 +309,5 @@ def gathered_ge2e_loss(
         similarities = similarities.clamp(min=criterion.similarity_floor)
     w = at_least_float32(_Shared.apply(criterion.w, group))
     b = at_least_float32(_Shared.apply(criterion.b, group))
-    return _Sum.apply(total_loss(similarities, own, w, b, criterion.loss_method), group)
+    total = _Sum.apply(total_loss(similarities, own, w, b, criterion.loss_method), group)
+    return reduced(total, sums.shape[0] * dvecs.shape[1], criterion.reduction)
