@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_features, check_positive
+from scriptable._core.checks import (
+    check_choice,
+    check_features,
+    check_flag,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+)
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32, unit
 from scriptable.heads._centres import (
@@ -57,7 +65,7 @@ def _loss_and_classes(
 
 def aam_softmax_loss(
     input: Tensor,
-    weight: Tensor,
+    centres: Tensor,
     label: Tensor,
     margin: Tensor,
     scale: float = 15.0,
@@ -73,7 +81,7 @@ def aam_softmax_loss(
 
     Args:
         input: embeddings, shape ``[B, D]``; brought to length one here.
-        weight: class centres, shape ``[C, D]``; brought to length one here.
+        centres: class centres, shape ``[C, D]``; brought to length one here.
         label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``.
         margin: m in radians, a scalar tensor.
         scale: s.
@@ -98,9 +106,10 @@ def aam_softmax_loss(
         tensor([ 0.7605, 10.8866])
     """
     check_choice("fallback", fallback, ["sine", "continuous"])
-    check_features("input", input, weight.shape[1])
-    target = class_indices(label, input.shape[0], weight.shape[0])
-    loss, _ = _loss_and_classes(input, weight, target, margin, scale, easy_margin, fallback)
+    check_rank("centres", centres, "[C, D]", 2)
+    check_features("input", input, centres.shape[1])
+    target = class_indices(label, input.shape[0], centres.shape[0])
+    loss, _ = _loss_and_classes(input, centres, target, margin, scale, easy_margin, fallback)
     return loss
 
 
@@ -163,8 +172,11 @@ class AAMSoftmax(KeepsDefaults):
         fallback: str = "sine",
     ) -> None:
         super().__init__()
-        check_positive("nclasses", nclasses)
+        check_size("nout", nout)
+        check_size("nclasses", nclasses)
+        check_number("margin", margin)
         check_positive("scale", scale)
+        check_flag("easy_margin", easy_margin)
         check_choice("fallback", fallback, ["sine", "continuous"])
         self.nout = nout
         self.nclasses = nclasses
@@ -262,7 +274,8 @@ class Softmax(nn.Module):
 
     def __init__(self, nout: int, nclasses: int) -> None:
         super().__init__()
-        check_positive("nclasses", nclasses)
+        check_size("nout", nout)
+        check_size("nclasses", nclasses)
         self.nout = nout
         self.nclasses = nclasses
         self.weight = nn.Parameter(torch.empty(nclasses, nout))

@@ -7,7 +7,15 @@ from typing import Final, Optional, Union
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_features, check_labels, check_not_negative, check_positive
+from scriptable._core.checks import (
+    check_features,
+    check_labels,
+    check_not_negative,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+)
 from scriptable._core.numeric import at_least_float32, cross_entropy, inverse_norm, weighted_mean
 from scriptable.heads._centres import (
     ClassWeights,
@@ -18,7 +26,9 @@ from scriptable.heads._centres import (
 )
 
 
-def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 30.0) -> Tensor:
+def am_softmax_loss(
+    cosine: Tensor, labels: Tensor, margin: float = 0.3, scale: float = 30.0
+) -> Tensor:
     r"""Additive-margin softmax loss of each item, from cosines.
 
     .. math:: \ell_i = -\log \frac{e^{s(\cos\theta_{y_i} - m)}}
@@ -27,14 +37,14 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
     Args:
         cosine: cosines to the class centres, shape ``[B, C]``.
         labels: class of each item, integer, shape ``[B]``.
-        m: margin, subtracted from the target's cosine.
-        s: scale of the logits.
+        margin: m, subtracted from the target's cosine.
+        scale: s, of the logits.
 
     Returns:
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``cosine`` is not ``[B, C]``, or ``labels`` is not an integer tensor ``[B]``.
 
     Reference:
         Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
@@ -42,12 +52,13 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
 
     Example:
         >>> cosine = torch.tensor([[0.5, 0.4], [0.1, 0.2]])
-        >>> am_softmax_loss(cosine, torch.tensor([0, 1]), m=0.2, s=10.0)
+        >>> am_softmax_loss(cosine, torch.tensor([0, 1]), margin=0.2, scale=10.0)
         tensor([1.3133, 1.3133])
     """
+    check_rank("cosine", cosine, "[B, C]", 2)
     check_labels(labels, cosine.shape[0])
-    margin = torch.full_like(cosine[:, :1], -s * m)
-    logits = (s * cosine).scatter_add(1, labels.long().unsqueeze(1), margin)
+    change = torch.full_like(cosine[:, :1], -scale * margin)
+    logits = (scale * cosine).scatter_add(1, labels.long().unsqueeze(1), change)
     return cross_entropy(logits, labels)
 
 
@@ -56,7 +67,7 @@ def a_softmax_loss(
     norm: Tensor,
     labels: Tensor,
     annealing: Tensor,
-    m: int = 4,
+    margin: int = 4,
     gamma: float = 0.5,
 ) -> Tensor:
     r"""Annealed A-softmax loss of each item, with a focal weight.
@@ -76,14 +87,14 @@ def a_softmax_loss(
         norm: length of each embedding, shape ``[B, 1]``.
         labels: class of each item, integer, shape ``[B]``.
         annealing: λ, a scalar tensor.
-        m: integer factor of the angle, 1 or more.
+        margin: m, the integer factor of the angle, 1 or more.
         gamma: exponent of the focal weight.
 
     Returns:
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``cosine`` is not ``[B, C]``, or ``labels`` is not an integer tensor ``[B]``.
 
     Reference:
         Liu et al., "SphereFace", arXiv 1704.08063, the definition of the loss; the annealing is
@@ -96,16 +107,17 @@ def a_softmax_loss(
         >>> a_softmax_loss(cosine, torch.tensor([[2.0]]), torch.tensor([0]), lam)
         tensor([0.0321])
     """
+    check_rank("cosine", cosine, "[B, C]", 2)
     check_labels(labels, cosine.shape[0])
     column = labels.long().unsqueeze(1)
     target = cosine.gather(1, column)
     before, chebyshev = torch.ones_like(target), target
-    for _ in range(m - 1):
+    for _ in range(margin - 1):
         before, chebyshev = chebyshev, 2.0 * target * chebyshev - before
     # θ ≥ jπ/m is cos θ ≤ cos(jπ/m); counting up to m − 1 keeps θ = π on the last branch.
     k = torch.zeros_like(target)
-    for j in range(1, m):
-        k = k + (target <= math.cos(j * math.pi / m)).to(target.dtype)
+    for j in range(1, margin):
+        k = k + (target <= math.cos(j * math.pi / margin)).to(target.dtype)
     sign = 1.0 - 2.0 * torch.remainder(k, 2.0)
     psi = sign * chebyshev - 2.0 * k
     logits = (norm * cosine).scatter_add(1, column, norm * (psi - target) / (1.0 + annealing))
@@ -170,8 +182,11 @@ class AMSoftmax(torch.nn.Module):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_size("embedding_dim", embedding_dim)
         check_classes(n_classes, bonafide_label)
+        check_number("m", m)
         check_positive("s", s)
+        check_number("weight", weight)
         self.m = float(m)
         self.s = float(s)
         self.weight = float(weight)
@@ -257,12 +272,13 @@ class ASoftmax(KeepsDefaults):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_size("embedding_dim", embedding_dim)
         check_classes(n_classes, bonafide_label)
-        if m != int(m) or m < 1:
-            raise ValueError(f"m: expected an integer of 1 or more, got {m}")
+        check_size("m", m)
         check_not_negative("gamma", gamma)
         check_not_negative("lambda_min", lambda_min)
         check_not_negative("lambda_max", lambda_max)
+        check_number("weight", weight)
         self.m = int(m)
         self.gamma = float(gamma)
         self.lambda_min = float(lambda_min)

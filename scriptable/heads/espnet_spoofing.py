@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_positive, check_rank
+from scriptable._core.checks import check_number, check_positive, check_rank, check_size, check_whole
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32, unit
 from scriptable.heads.am_softmax import am_softmax_loss
@@ -28,6 +28,7 @@ def _cosines(emb: Tensor, centres: Tensor) -> Tensor:
 
 
 def _check_binary(name: str, value: int) -> None:
+    check_whole(name, value)
     if value not in (0, 1):
         raise ValueError(f"{name}: expected 0 or 1, got {value}")
 
@@ -91,7 +92,10 @@ class ASVSpoofAMSoftmaxLoss(nn.Module):
         bonafide_column: int = 0,
     ) -> None:
         super().__init__()
+        check_number("weight", weight)
+        check_size("enc_dim", enc_dim)
         check_positive("s", s)
+        check_number("m", m)
         _check_binary("bonafide_label", bonafide_label)
         _check_binary("bonafide_column", bonafide_column)
         self.weight = float(weight)
@@ -173,6 +177,10 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_number("weight", weight)
+        check_size("enc_dim", enc_dim)
+        check_number("m_real", m_real)
+        check_number("m_fake", m_fake)
         check_positive("alpha", alpha)
         _check_binary("bonafide_label", bonafide_label)
         self.weight = float(weight)

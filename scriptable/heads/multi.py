@@ -7,6 +7,8 @@ from typing import Final, List, Optional
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.checks import check_number, check_whole
+
 
 class MultiLoss(nn.Module):
     r"""Sum of several heads on the same embeddings; one of them scores.
@@ -65,6 +67,9 @@ class MultiLoss(nn.Module):
             weights = [1.0] * len(losses)
         if len(weights) != len(losses):
             raise ValueError(f"weights: expected {len(losses)} numbers, got {len(weights)}")
+        for k, weight in enumerate(weights):
+            check_number(f"weights[{k}]", weight)
+        check_whole("score_from", score_from)
         if not 0 <= score_from < len(losses):
             raise ValueError(
                 f"score_from: expected an index from 0 to {len(losses) - 1}, got {score_from}"

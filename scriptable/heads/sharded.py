@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features
+from scriptable._core.checks import check_features, check_size
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32
 from scriptable.heads._centres import add_margin, sine
@@ -85,7 +85,7 @@ def class_range(nclasses: int, rank: int, ranks: int) -> tuple[int, int]:
 
 
 class ShardedArcMarginProduct(nn.Module):
-    r"""Sub-center ArcFace with inter-top-k whose classes are spread over the ranks of a group.
+    r"""Sub-centre ArcFace with inter-top-k whose classes are spread over the ranks of a group.
 
     The loss of :class:`ArcMarginProduct_intertopk_subcenter` over the batches of all ranks put
     together; with ``K=1, k_top=0, fallback="sine"`` that of :class:`AAMSoftmax`. Each rank holds
@@ -98,7 +98,7 @@ class ShardedArcMarginProduct(nn.Module):
         scale: s.
         margin: m in radians.
         easy_margin: leave cos θ as it is where it is not above 0.
-        K: number of sub-centers of each class.
+        K: number of sub-centres of each class.
         mp: margin of the nearest other classes in radians, at m = 0.2.
         k_top: number of nearest other classes with a margin; at most C − 1 are taken.
         do_lm: large-margin fine-tuning, which has no penalty.
@@ -147,6 +147,7 @@ class ShardedArcMarginProduct(nn.Module):
     ) -> None:
         super().__init__()
         ranks = dist.get_world_size(group)
+        check_size("nclasses", nclasses)
         if nclasses < ranks:
             raise ValueError(f"nclasses: expected {ranks} or more, one per rank, got {nclasses}")
         self.group = group

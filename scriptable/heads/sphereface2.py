@@ -96,7 +96,7 @@ def sphereface2_loss(
         >>> sphereface2_loss(cosine, torch.tensor([0]), b, m, variant="wespeaker")
         tensor([11.9280])
         >>> sphereface2_loss(cosine, torch.tensor([0]), b, m, margin_type="A")
-        tensor([0.6073])
+        tensor([0.4005])
     """
     check_rank("cosine", cosine, "[B, C]", 2)
     check_labels(labels, cosine.shape[0])

@@ -267,7 +267,7 @@ def test_the_annealing_follows_its_formula_and_stops_at_its_minimum() -> None:
             torch.tensor([[5.0]]).double(),
             torch.tensor([0]),
             torch.tensor(annealing).double(),
-            m=2,
+            margin=2,
             gamma=0.0,
         )
         torch.testing.assert_close(head.eval()(embedding, torch.tensor([0])), expected[0])
