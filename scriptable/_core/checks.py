@@ -56,12 +56,17 @@ def check_not_negative(name: str, value: float) -> None:
 
 def check_number(name: str, value: float) -> None:
     """Raise unless a configuration value is a finite number: no text, no flag, no NaN."""
+    check_real(name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+
+
+def check_real(name: str, value: float) -> None:
+    """Raise unless a configuration value is a number, for whoever checks its range anyway."""
     if not torch.jit.is_scripting():
         # Floats and whole numbers as they usually come cost one comparison.
         if type(value) not in (float, int):
             _check_type(name, value, (numbers.Real, torch.SymFloat, torch.SymInt), "a number")
-    if not math.isfinite(value):
-        raise ValueError(f"{name}: expected a finite number, got {value}")
 
 
 def check_whole(name: str, value: int) -> None:
@@ -75,7 +80,7 @@ def check_size(name: str, value: int) -> None:
     """Raise unless a configuration value is a whole number of 1 or more."""
     check_whole(name, value)
     if value < 1:
-        raise ValueError(f"{name}: expected a whole number of 1 or more, got {value}")
+        raise ValueError(f"{name}: expected a value above 0, got {value}")
 
 
 def check_flag(name: str, value: bool) -> None:
@@ -103,7 +108,7 @@ def check_choice(name: str, value: str, choices: List[str]) -> None:
 
 def check_fraction(name: str, value: float) -> None:
     """Raise unless a configuration value is in [0, 1]."""
-    check_number(name, value)
+    check_real(name, value)
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name}: expected a value in [0, 1], got {value}")
 

@@ -20,7 +20,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_choice, check_shape
+from scriptable._core.checks import check_choice, check_shape, check_whole
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.shortcut import Selected, takes_shortcut
 
@@ -57,6 +57,7 @@ def truncate(
         >>> predictions.shape, targets.shape
         (torch.Size([2, 8, 3]), torch.Size([2, 8]))
     """
+    check_whole("allowed_len_diff", allowed_len_diff)
     if predictions.dim() < 2:
         raise ValueError(f"predictions: expected shape [B, T, *], got {list(predictions.shape)}")
     if targets.dim() < 2:

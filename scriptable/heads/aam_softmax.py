@@ -105,6 +105,8 @@ def aam_softmax_loss(
         >>> aam_softmax_loss(embeddings, torch.eye(2), label, margin, scale=10.0)
         tensor([ 0.7605, 10.8866])
     """
+    check_positive("scale", scale)
+    check_flag("easy_margin", easy_margin)
     check_choice("fallback", fallback, ["sine", "continuous"])
     check_rank("centres", centres, "[C, D]", 2)
     check_features("input", input, centres.shape[1])

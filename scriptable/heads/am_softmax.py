@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final, Optional, Union
+from typing import Any, Dict, Final, List, Optional, Union
 
 import torch
 from torch import Tensor
@@ -55,6 +55,8 @@ def am_softmax_loss(
         >>> am_softmax_loss(cosine, torch.tensor([0, 1]), margin=0.2, scale=10.0)
         tensor([1.3133, 1.3133])
     """
+    check_number("margin", margin)
+    check_positive("scale", scale)
     check_rank("cosine", cosine, "[B, C]", 2)
     check_labels(labels, cosine.shape[0])
     change = torch.full_like(cosine[:, :1], -scale * margin)
@@ -107,6 +109,8 @@ def a_softmax_loss(
         >>> a_softmax_loss(cosine, torch.tensor([[2.0]]), torch.tensor([0]), lam)
         tensor([0.0321])
     """
+    check_size("margin", margin)
+    check_not_negative("gamma", gamma)
     check_rank("cosine", cosine, "[B, C]", 2)
     check_labels(labels, cosine.shape[0])
     column = labels.long().unsqueeze(1)
@@ -132,6 +136,8 @@ class AMSoftmax(torch.nn.Module):
 
     ``forward`` is :math:`w \sum_i c_{y_i}\ell_i / \sum_i c_{y_i}` with :math:`\ell` of
     :func:`am_softmax_loss` and the class weights :math:`c`. ``score`` is unscaled and in [−2, 2].
+    State dicts of DeepFense, of the VoxCeleb trainer (centres ``W``, ``[D, C]``) and of WeSpeaker's
+    ``AddMarginProduct`` (centres ``weight``, ``[C, D]``) load strictly; load before scripting.
 
     Args:
         embedding_dim: size D of the embeddings.
@@ -194,6 +200,25 @@ class AMSoftmax(torch.nn.Module):
         self.bonafide_label = bonafide_label
         self.mapper = CosineProjection(embedding_dim, n_classes)
         self.m_loss = ClassWeights(n_classes, class_weights)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Dict[str, Any],
+        prefix: str,
+        local_metadata: Dict[str, Any],
+        strict: bool,
+        missing_keys: List[str],
+        unexpected_keys: List[str],
+        error_msgs: List[str],
+    ) -> None:
+        if prefix + "mapper.weight" not in state_dict:
+            if prefix + "W" in state_dict:
+                state_dict[prefix + "mapper.weight"] = state_dict.pop(prefix + "W")
+            elif prefix + "weight" in state_dict:
+                state_dict[prefix + "mapper.weight"] = state_dict.pop(prefix + "weight").t()
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""

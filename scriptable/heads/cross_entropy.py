@@ -87,8 +87,7 @@ class ASVSpoofBinaryLoss(nn.Module):
 
     def forward(self, pred: Tensor, label: Tensor) -> Tensor:
         """Loss of a batch: logits and labels ``[B, 2]`` or ``[B, 1]`` → scalar."""
-        _check_columns(pred)
-        loss = asvspoof_binary_loss(pred, label)
+        loss = self._unweighted(pred, label)
         return loss if self.weight == 1.0 else self.weight * loss
 
     @torch.jit.export
@@ -104,6 +103,10 @@ class ASVSpoofBinaryLoss(nn.Module):
         if pred.shape[1] == 1:
             return pred[:, 0]
         return bonafide_minus_spoof(pred, 0)
+
+    def _unweighted(self, pred: Tensor, label: Tensor) -> Tensor:
+        _check_columns(pred)
+        return asvspoof_binary_loss(pred, label)
 
 
 def _check_columns(pred: Tensor) -> None:

@@ -5,7 +5,13 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_number, check_positive, check_rank, check_size, check_whole
+from scriptable._core.checks import (
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+    check_whole,
+)
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32, unit
 from scriptable.heads.am_softmax import am_softmax_loss
@@ -108,17 +114,20 @@ class ASVSpoofAMSoftmaxLoss(nn.Module):
 
     def forward(self, label: Tensor, emb: Tensor) -> Tensor:
         """Loss of a batch: labels ``[B]`` or ``[B, 1]``, embeddings ``[B, T, D]`` → scalar."""
-        cosine = _cosines(emb, self.centers)
-        label = class_indices(label, emb.shape[0], 1)
-        bonafide = (label == self.bonafide_label).long()
-        column = bonafide if self.bonafide_column == 1 else 1 - bonafide
-        return self.weight * am_softmax_loss(cosine, column, self.m, self.s).mean()
+        return self.weight * self._unweighted(label, emb)
 
     @torch.jit.export
     def score(self, emb: Tensor) -> Tensor:
         """Score of each item: embeddings ``[B, T, D]`` → ``[B]``."""
         cosine = _cosines(emb, self.centers)
         return cosine[:, self.bonafide_column] - cosine[:, 1 - self.bonafide_column]
+
+    def _unweighted(self, label: Tensor, emb: Tensor) -> Tensor:
+        cosine = _cosines(emb, self.centers)
+        label = class_indices(label, emb.shape[0], 1)
+        bonafide = (label == self.bonafide_label).long()
+        column = bonafide if self.bonafide_column == 1 else 1 - bonafide
+        return am_softmax_loss(cosine, column, self.m, self.s).mean()
 
 
 class ASVSpoofOCSoftmaxLoss(nn.Module):
@@ -194,17 +203,19 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
 
     def forward(self, label: Tensor, emb: Tensor) -> Tensor:
         """Loss of a batch: labels ``[B]`` or ``[B, 1]``, embeddings ``[B, T, D]`` → scalar."""
-        loss = oc_softmax_loss(
+        return self.weight * self._unweighted(label, emb)
+
+    @torch.jit.export
+    def score(self, emb: Tensor) -> Tensor:
+        """Cosine to the centre: embeddings ``[B, T, D]`` → ``[B]``."""
+        return _cosines(emb, self.center).squeeze(1)
+
+    def _unweighted(self, label: Tensor, emb: Tensor) -> Tensor:
+        return oc_softmax_loss(
             self.score(emb),
             class_indices(label, emb.shape[0], 1),
             self.m_real,
             self.m_fake,
             self.alpha,
             self.bonafide_label,
-        )
-        return self.weight * loss.mean()
-
-    @torch.jit.export
-    def score(self, emb: Tensor) -> Tensor:
-        """Cosine to the centre: embeddings ``[B, T, D]`` → ``[B]``."""
-        return _cosines(emb, self.center).squeeze(1)
+        ).mean()

@@ -109,6 +109,8 @@ def ge2e_loss(
     """
     check_choice("loss_method", loss_method, ["softmax", "contrast"])
     check_choice("reduction", reduction, ["sum", "mean"])
+    if similarity_floor is not None:
+        check_number("similarity_floor", similarity_floor)
     check_batch(dvecs)
     speakers, utterances = dvecs.shape[0], dvecs.shape[1]
     if loss_method == "contrast" and speakers < 2:

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.callables import as_module, takes_two
-from scriptable._core.checks import check_broadcast, check_flag, check_number, check_positive, check_shape
+from scriptable._core.checks import (
+    check_broadcast,
+    check_flag,
+    check_number,
+    check_positive,
+    check_shape,
+)
 from scriptable._core.numeric import at_least_float32, cross_entropy
 from scriptable._core.reduction import frame_mask
 

@@ -84,7 +84,7 @@ class MultiLoss(nn.Module):
         self.names = [type(head).__name__ for head in losses]
         self.weights = [float(weight) for weight in weights]
         self.score_from = int(score_from)
-        self._labels_first = [_labels_first(head) for head in losses]
+        self._labels_first = [labels_first(head) for head in losses]
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
@@ -108,6 +108,7 @@ class MultiLoss(nn.Module):
         return scores
 
 
-def _labels_first(head: nn.Module) -> bool:
+def labels_first(head: nn.Module) -> bool:
+    """Whether a head takes its labels before its embeddings, as those of ESPnet do."""
     first = next(iter(inspect.signature(head.forward).parameters), "")
     return first in ("label", "labels", "target", "targets")

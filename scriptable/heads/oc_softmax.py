@@ -54,6 +54,10 @@ def oc_softmax_loss(
         >>> oc_softmax_loss(torch.tensor([0.9, 0.9, 0.4]), torch.tensor([1, 0, 1]))
         tensor([3.3541e-04, 1.4000e+01, 2.1269e+00])
     """
+    check_number("margin_real", margin_real)
+    check_number("margin_fake", margin_fake)
+    check_positive("scale", scale)
+    check_whole("bonafide_label", bonafide_label)
     check_rank("cosine", cosine, "[B]", 1)
     check_labels(labels, cosine.shape[0])
     missing = torch.where(labels == bonafide_label, margin_real - cosine, cosine - margin_fake)

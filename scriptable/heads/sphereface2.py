@@ -13,6 +13,7 @@ from scriptable._core.checks import (
     check_number,
     check_positive,
     check_rank,
+    check_real,
     check_size,
 )
 from scriptable._core.labels import class_indices
@@ -36,7 +37,7 @@ def _adjusted(cosine: Tensor, t: int) -> Tensor:
 
 
 def _adjusted_beyond(cosine: Tensor, t: int) -> Tensor:
-    """g below −1, too, where it goes on falling: an even power would turn and rise."""
+    """G below −1, too, where it goes on falling: an even power would turn and rise."""
     half = 0.5 * (cosine + 1.0)
     return 2.0 * half * half.abs() ** (t - 1) - 1.0
 
@@ -98,6 +99,9 @@ def sphereface2_loss(
         >>> sphereface2_loss(cosine, torch.tensor([0]), b, m, margin_type="A")
         tensor([0.4005])
     """
+    check_positive("scale", scale)
+    check_number("balance", balance)
+    check_size("t", t)
     check_rank("cosine", cosine, "[B, C]", 2)
     check_labels(labels, cosine.shape[0])
     check_choice("margin_type", margin_type, ["C", "A"])
@@ -202,7 +206,7 @@ class SphereFace2(KeepsDefaults):
             margin = 0.4 if variant == "paper" else 0.2
         check_positive("scale", scale)
         check_number("margin", margin)
-        check_number("balance", balance)
+        check_real("balance", balance)
         if not 0.0 < balance < 1.0:
             raise ValueError(f"balance: expected a value in (0, 1), got {balance}")
         check_size("t", t)

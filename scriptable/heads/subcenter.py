@@ -123,6 +123,10 @@ def subcenter_intertopk_loss(
         >>> subcenter_intertopk_loss(embeddings, torch.eye(2), torch.tensor([1]), m, p, 1)
         tensor([0.4465])
     """
+    check_size("sub_centres", sub_centres)
+    check_whole("k_top", k_top)
+    check_positive("scale", scale)
+    check_flag("easy_margin", easy_margin)
     check_choice("fallback", fallback, ["sine", "continuous"])
     check_rank("centres", centres, "[C·K, D]", 2)
     check_features("input", input, centres.shape[1])

@@ -148,7 +148,7 @@ def test_binary_loss_checks_shapes(shape) -> None:
         (lambda: AMSoftmax(4, s=math.inf), "s: expected a finite number, got inf"),
         (lambda: AMSoftmax(4, m=math.nan), "m: expected a finite number, got nan"),
         (lambda: OCSoftmax(4, alpha=-1.0), "alpha: expected a value above 0, got -1.0"),
-        (lambda: ASoftmax(4, m=0), "m: expected a whole number of 1 or more, got 0"),
+        (lambda: ASoftmax(4, m=0), "m: expected a value above 0, got 0"),
         (lambda: ASoftmax(4, m=2.5), "m: expected a whole number, got 2.5"),
         (lambda: ASoftmax(4, gamma=-1), "gamma: expected a value of 0 or above, got -1"),
         (lambda: ASoftmax(4, lambda_min=-1), "lambda_min: expected a value of 0 or above, got -1"),

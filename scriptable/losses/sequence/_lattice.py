@@ -10,7 +10,7 @@ from typing import List, Tuple
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_rank, check_shape
+from scriptable._core.checks import check_rank, check_shape, check_whole
 from scriptable._core.reduction import check_reduction
 
 Step = Callable[[Tensor, Tuple[Tensor, ...]], Tensor]
@@ -28,6 +28,7 @@ def check_targets(targets: Tensor, target_lens: Tensor, input_lens: Tensor, batc
 
 def check_blank(blank_index: int, classes: int) -> None:
     """Raise unless the blank is one of the classes."""
+    check_whole("blank_index", blank_index)
     if blank_index < 0 or blank_index >= classes:
         raise ValueError(f"blank_index: expected a label in [0, {classes - 1}], got {blank_index}")
 

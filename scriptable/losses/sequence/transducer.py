@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_rank
+from scriptable._core.checks import check_flag, check_rank, check_whole
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import check_reduction, frame_counts
 from scriptable.losses.sequence._lattice import (
@@ -133,6 +133,7 @@ def transducer_loss(
         )
     check_blank(blank_index, logits.shape[3])
     check_reduction(reduction)
+    check_flag("use_torchaudio", use_torchaudio)
     frames = frame_counts(input_lens, logits.shape[1])
     counts = frame_counts(target_lens, targets.shape[1])
     labels = select_labels(targets, counts)
@@ -176,7 +177,9 @@ class TransducerLoss(nn.Module):
         self, blank_index: int, reduction: str = "mean", use_torchaudio: bool = True
     ) -> None:
         super().__init__()
+        check_whole("blank_index", blank_index)
         check_reduction(reduction)
+        check_flag("use_torchaudio", use_torchaudio)
         self.blank_index = blank_index
         self.reduction = reduction
         self.use_torchaudio = use_torchaudio
