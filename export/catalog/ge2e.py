@@ -38,6 +38,7 @@ ROWS = [
     _metric("GE2ELoss", scriptable.GE2ELoss, also=("ge2e_loss",)),
     _metric("GE2ELoss", lambda: scriptable.GE2ELoss(similarity_floor=1e-6), "floor"),
     _metric("GE2ELoss", lambda: scriptable.GE2ELoss(loss_method="contrast"), "contrast"),
+    _metric("GE2ELoss", lambda: scriptable.GE2ELoss(reduction="mean"), "mean"),
     _metric(
         "GE2ELoss",
         lambda: scriptable.GE2ELoss(-2, 1, "contrast", 0.0),

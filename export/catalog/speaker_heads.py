@@ -93,4 +93,17 @@ ROWS = [
         "t=1, one-hot",
         _one_hot,
     ),
+    _head(
+        "SphereFace2",
+        lambda: scriptable.SphereFace2(_DIM, _CLASSES, variant="wespeaker"),
+        "as in WeSpeaker, column of labels",
+        _with(1),
+    ),
+    _head(
+        "SphereFace2",
+        lambda: scriptable.SphereFace2(
+            _DIM, _CLASSES, margin=0.15, margin_type="A", variant="wespeaker"
+        ),
+        "as in WeSpeaker, margin on the angle",
+    ),
 ]
