@@ -81,7 +81,11 @@ def test_the_loss_of_wespeaker_is_the_papers_times_its_scale() -> None:
     paper.load_state_dict(theirs.state_dict())
     two, one = numbers(theirs(input, label))[0], numbers(paper(input, label))[0]
     assert two == pytest.approx(32 * one, rel=1e-6)
-    assert two / 32 == pytest.approx(one) and pytest.approx(23.9186, abs=1e-4) == 32 * 0.747457
+    # The pages' example: x = (3, 4) of class 1, the centres the two axes.
+    cosine, zero = torch.tensor([[0.6, 0.8]]), torch.zeros(1, 1)
+    given = (cosine, torch.tensor([0]), zero, torch.tensor(0.2), 32.0, 0.7, 3, "C")
+    assert numbers(sphereface2_loss(*given, "wespeaker")) == pytest.approx([10.2617], abs=1e-4)
+    assert numbers(sphereface2_loss(*given, "paper")) == pytest.approx([0.320678], abs=1e-6)
 
 
 def test_each_variant_starts_as_it_is_published() -> None:
