@@ -23,7 +23,7 @@ BOUNDS: dict[tuple[str, str], str] = {
         "`where`, 8 µs each"
     ),
     ("ArcMarginProduct_intertopk_subcenter", "K3"): (
-        "beside the matmul (68 of 98 ms): the maximum over sub-centers 13 (its gradient is split "
+        "beside the matmul (68 of 98 ms): the maximum over sub-centres 13 (its gradient is split "
         "between ties), normalising 21,615 centres 8, top-k 4, cross-entropy 4"
     ),
     ("CrossEntropy", ""): (

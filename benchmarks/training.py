@@ -99,7 +99,7 @@ HEADS = [
     ),
     _classified("AAMSoftmax", _CLASSES, 128, nclasses=_CLASSES),
     _classified("ArcMarginProduct_intertopk_subcenter", _CLASSES, 128, nclasses=_CLASSES),
-    _classified("SphereFace2", _CLASSES, 128, nclasses=_CLASSES),
+    _classified("SphereFace2", _CLASSES, 128, n_classes=_CLASSES),
     _metric("GE2ELoss"),
     _metric("AngularPrototypical"),
     Head("MSELoss", "B32 T500 F80, lengths", scriptable.MSELoss, _frames),

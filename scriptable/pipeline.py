@@ -5,7 +5,7 @@ from typing import Final, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features
+from scriptable._core.checks import check_features, check_whole
 from scriptable.scoring import CosineScore, SASVScore
 
 
@@ -51,6 +51,7 @@ class ScorePipeline(nn.Module):
                     f"head: expected a module with forward and score, got {type(head).__name__} "
                     f"without {method}"
                 )
+        check_whole("num_samples", num_samples)
         if num_samples < 1:
             raise ValueError(f"num_samples: expected 1 or more, got {num_samples}")
         self.frontend = frontend
@@ -111,6 +112,7 @@ class EmbeddingPipeline(nn.Module):
         scorer: Optional[nn.Module] = None,
     ) -> None:
         super().__init__()
+        check_whole("num_samples", num_samples)
         if num_samples < 1:
             raise ValueError(f"num_samples: expected 1 or more, got {num_samples}")
         self.frontend = frontend

@@ -1,8 +1,11 @@
 """The heads and losses of the peers, as oracles: thin constructors, imported on use."""
 
 import importlib
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +28,21 @@ def peer(module_name: str) -> ModuleType:
     for name, lazy in list(sys.modules.items()):
         if name.startswith("speechbrain") and "__file__" not in vars(lazy):
             lazy.__file__ = None
+    return module
+
+
+def clone(repository: str, path: str) -> ModuleType:
+    """A file of a toolkit that is on no index, from a folder of clones by their GitHub names."""
+    folder = os.environ.get("SCRIPTABLE_CLONES")
+    if not folder:
+        pytest.skip(f"clone {repository} into a folder and name it in SCRIPTABLE_CLONES")
+    file = Path(folder, repository.partition("/")[2], path)
+    if not file.exists():
+        pytest.skip(f"{repository} is not in SCRIPTABLE_CLONES: git clone it there")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

@@ -4,7 +4,9 @@ All of them look at shapes, dtypes and configuration only, never at values, so t
 from a traced or exported graph; ``torch.jit.script`` compiles them as they stand.
 """
 
-from typing import List
+import math
+import numbers
+from typing import Any, List, Tuple
 
 import torch
 from torch import Tensor
@@ -48,15 +50,63 @@ def check_relative_dtype(name: str, length: Tensor) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Raise unless a configuration value is above zero."""
+    """Raise unless a configuration value is a finite number above zero."""
+    check_number(name, value)
     if not value > 0:
         raise ValueError(f"{name}: expected a value above 0, got {value}")
 
 
 def check_not_negative(name: str, value: float) -> None:
-    """Raise unless a configuration value is zero or above."""
+    """Raise unless a configuration value is a finite number, zero or above."""
+    check_number(name, value)
     if not value >= 0:
         raise ValueError(f"{name}: expected a value of 0 or above, got {value}")
+
+
+def check_number(name: str, value: float) -> None:
+    """Raise unless a configuration value is a finite number: no text, no flag, no NaN."""
+    check_real(name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+
+
+def check_real(name: str, value: float) -> None:
+    """Raise unless a configuration value is a number, for whoever checks its range anyway."""
+    if not torch.jit.is_scripting():
+        # Floats and whole numbers as they usually come cost one comparison.
+        if type(value) not in (float, int):
+            _check_type(name, value, (numbers.Real, torch.SymFloat, torch.SymInt), "a number")
+
+
+def check_whole(name: str, value: int) -> None:
+    """Raise unless a configuration value is a whole number: no text, no flag, no fraction."""
+    if not torch.jit.is_scripting():
+        if type(value) is not int:
+            _check_type(name, value, (numbers.Integral, torch.SymInt), "a whole number")
+
+
+def check_size(name: str, value: int) -> None:
+    """Raise unless a configuration value is a whole number of 1 or more."""
+    check_whole(name, value)
+    if value < 1:
+        raise ValueError(f"{name}: expected a value above 0, got {value}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raise unless a configuration value is True or False; a text would count as True."""
+    if not torch.jit.is_scripting():
+        if type(value) is not bool:
+            raise ValueError(f"{name}: expected True or False, got {shown(value)}")
+
+
+def shown(value: object) -> str:
+    """A value of the wrong type as an error shows it: a text in quotes, others as they print."""
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _check_type(name: str, value: object, types: Tuple[Any, ...], expected: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, types):
+        raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
 
 
 def check_choice(name: str, value: str, choices: List[str]) -> None:
@@ -67,6 +117,7 @@ def check_choice(name: str, value: str, choices: List[str]) -> None:
 
 def check_fraction(name: str, value: float) -> None:
     """Raise unless a configuration value is in [0, 1]."""
+    check_real(name, value)
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name}: expected a value in [0, 1], got {value}")
 

@@ -23,9 +23,20 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_choice, check_relative_dtype, check_shape
-from scriptable._core.numeric import at_least_float32, mean_of
-from scriptable._core.values import can_be_checked, check_relative
+from scriptable._core.checks import (
+    check_choice,
+    check_relative_dtype,
+    check_shape,
+    check_whole,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    mean_of,
+)
+from scriptable._core.values import (
+    can_be_checked,
+    check_relative,
+)
 
 REDUCTIONS = ["mean", "batch", "batchmean", "sum", "none"]
 
@@ -60,6 +71,7 @@ def truncate(
         >>> predictions.shape, targets.shape
         (torch.Size([2, 8, 3]), torch.Size([2, 8]))
     """
+    check_whole("allowed_len_diff", allowed_len_diff)
     if predictions.dim() < 2:
         raise ValueError(f"predictions: expected shape [B, T, *], got {list(predictions.shape)}")
     if targets.dim() < 2:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.checks import check_size, check_whole
 from scriptable.encoders.pooling import AttentiveStatisticsPooling
 
 
@@ -49,6 +50,8 @@ class LightCNN(nn.Module):
 
     def __init__(self, n_features: int, embedding_dim: int = 64) -> None:
         super().__init__()
+        check_whole("n_features", n_features)
+        check_size("embedding_dim", embedding_dim)
         if n_features < 8:
             raise ValueError(f"n_features: expected 8 or more, got {n_features}")
         self.n_features = n_features

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_rank
+from scriptable._core.checks import check_rank, check_size
 
 
 class AttentiveStatisticsPooling(nn.Module):
@@ -31,6 +31,8 @@ class AttentiveStatisticsPooling(nn.Module):
 
     def __init__(self, channels: int, bottleneck: int = 32) -> None:
         super().__init__()
+        check_size("channels", channels)
+        check_size("bottleneck", bottleneck)
         self.hidden = nn.Conv1d(channels, bottleneck, 1)
         self.attention = nn.Conv1d(bottleneck, channels, 1)
 

@@ -8,7 +8,13 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_positive
+from scriptable._core.checks import (
+    check_choice,
+    check_flag,
+    check_not_negative,
+    check_positive,
+    check_size,
+)
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._layers import Decibel, Log, Spectrogram, check_at_most, check_member
 
@@ -32,7 +38,10 @@ def torchaudio_functional() -> ModuleType:
 
 def band(sample_rate: int, f_min: float, f_max: Optional[float]) -> tuple[float, float]:
     """The filterbank's edges in Hz; the upper one defaults to half the sample rate."""
-    check_positive("sample_rate", sample_rate)
+    check_size("sample_rate", sample_rate)
+    check_not_negative("f_min", f_min)
+    if f_max is not None:
+        check_positive("f_max", f_max)
     high = float(sample_rate // 2) if f_max is None else float(f_max)
     check_at_most("f_min", f_min, "f_max", high)
     return float(f_min), high
@@ -49,7 +58,7 @@ def mel_filterbank(
 ) -> Tensor:
     """Triangular filters ``[n_bins, n_mels]`` on the mel scale."""
     low, high = band(sample_rate, f_min, f_max)
-    check_positive("n_mels", n_mels)
+    check_size("n_mels", n_mels)
     check_member("norm of the mel filterbank", norm, (None, "slaney"))
     check_choice("mel_scale", mel_scale, ["htk", "slaney"])
     functional = torchaudio_functional()
@@ -63,8 +72,9 @@ def cosine_transform(n_out: int, n_in: int, dct_type: int, norm: Optional[str]) 
     return torchaudio_functional().create_dct(n_out, n_in, norm)
 
 
-def cepstrum_log(natural: Union[bool, str]) -> nn.Module:
+def cepstrum_log(name: str, natural: bool) -> nn.Module:
     """The two logarithms torchaudio offers before a cosine transform."""
+    check_flag(name, natural)
     if natural:
         return Log(CEPSTRUM_LOG_FLOOR)
     return Decibel(CEPSTRUM_POWER_FLOOR, CEPSTRUM_TOP_DB)
@@ -248,13 +258,14 @@ class MFCC(FrontEnd):
         spectrogram = Spectrogram(
             n_fft, win_length, hop_length, window_fn, power, normalized, center, pad_mode
         )
-        check_positive("n_mfcc", n_mfcc)
+        check_size("n_mfcc", n_mfcc)
+        check_size("n_mels", n_mels)
         check_at_most("n_mfcc", n_mfcc, "n_mels", n_mels)
         filterbank = mel_filterbank(
             sample_rate, spectrogram.n_bins, f_min, f_max, n_mels, mel_norm, mel_scale
         )
         dct = cosine_transform(n_mfcc, n_mels, dct_type, norm)
-        super().__init__(spectrogram, filterbank, cepstrum_log(log_mels), dct, deltas)
+        super().__init__(spectrogram, filterbank, cepstrum_log("log_mels", log_mels), dct, deltas)
 
 
 class LFCC(FrontEnd):
@@ -363,8 +374,8 @@ class LFCC(FrontEnd):
             pre_emphasis,
         )
         low, high = band(sample_rate, f_min, f_max)
-        check_positive("n_filter", n_filter)
-        check_positive("n_lfcc", n_lfcc)
+        check_size("n_filter", n_filter)
+        check_size("n_lfcc", n_lfcc)
         check_at_most("n_lfcc", n_lfcc, "n_fft", n_fft)
         check_member("log_lf", log_lf, (False, True, "log10"))
         first, last = band_bins(spectrogram.n_bins, sample_rate, low, high)
@@ -387,7 +398,11 @@ class LFCC(FrontEnd):
             dct = torch.cat([dct, torch.zeros(1, n_lfcc)])
             dct[:, 0] = 0.0
             dct[-1, 0] = 1.0
-        log = Log(2.0**-23, 1.0 / math.log(10.0)) if log_lf == "log10" else cepstrum_log(log_lf)
+        log = (
+            Log(2.0**-23, 1.0 / math.log(10.0))
+            if log_lf == "log10"
+            else cepstrum_log("log_lf", log_lf)
+        )
         super().__init__(spectrogram, filterbank, log, dct, deltas, deltas_form)
 
     @classmethod

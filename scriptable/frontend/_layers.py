@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_fraction, check_positive, check_shape
+from scriptable._core.checks import (
+    check_choice,
+    check_flag,
+    check_fraction,
+    check_number,
+    check_positive,
+    check_shape,
+    check_size,
+    check_whole,
+)
 
 
 def check_member(name: str, value: object, choices: Sequence[object]) -> None:
@@ -83,14 +92,16 @@ class Spectrogram(nn.Module):
         super().__init__()
         check_fraction("pre_emphasis", pre_emphasis)
         self.pre_emphasis = float(pre_emphasis)
-        check_positive("n_fft", n_fft)
+        check_size("n_fft", n_fft)
         width = n_fft if win_length is None else win_length
-        check_positive("win_length", width)
+        check_size("win_length", width)
         check_at_most("win_length", width, "n_fft", n_fft)
         hop = width // 2 if hop_length is None else hop_length
-        check_positive("hop_length", hop)
+        check_size("hop_length", hop)
+        check_number("power", power)
         check_member("power", power, (1.0, 2.0))
         check_member("normalized", normalized, (False, True, "window", "frame_length"))
+        check_flag("center", center)
         check_choice("pad_mode", pad_mode, ["reflect", "constant", "replicate"])
         self.n_fft = n_fft
         self.n_bins = n_fft // 2 + 1
@@ -213,6 +224,7 @@ class Deltas(nn.Module):
 
     def __init__(self, order: int, form: str = "regression") -> None:
         super().__init__()
+        check_whole("deltas", order)
         check_member("deltas", order, (0, 1, 2))
         check_choice("deltas_form", form, ["regression", "difference"])
         self.order = order

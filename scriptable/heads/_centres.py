@@ -7,7 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.numeric import at_least_float32, mean_of, softplus, unit
+from scriptable._core.checks import (
+    check_whole,
+    shown,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    mean_of,
+    softplus,
+    unit,
+)
 
 
 class KeepsDefaults(nn.Module):
@@ -44,6 +53,10 @@ class ClassWeights(KeepsDefaults):
         super().__init__()
         if class_weights is None:
             weights = torch.ones(n_classes)
+        elif isinstance(class_weights, str):
+            raise ValueError(
+                f"class_weights: expected {n_classes} numbers, got {shown(class_weights)}"
+            )
         else:
             weights = torch.as_tensor(class_weights, dtype=torch.get_default_dtype()).clone()
             if list(weights.shape) != [n_classes]:
@@ -79,10 +92,12 @@ def bonafide_minus_spoof(values: Tensor, bonafide_label: int) -> Tensor:
     return values
 
 
-def check_classes(n_classes: int, bonafide_label: int) -> None:
+def check_classes(n_classes: int, bonafide_label: int, name: str = "n_classes") -> None:
     """Raise unless there are at least two classes and the bona fide label is one of them."""
+    check_whole(name, n_classes)
+    check_whole("bonafide_label", bonafide_label)
     if n_classes < 2:
-        raise ValueError(f"n_classes: expected 2 or more, got {n_classes}")
+        raise ValueError(f"{name}: expected 2 or more, got {n_classes}")
     if not 0 <= bonafide_label < n_classes:
         raise ValueError(
             f"bonafide_label: expected a label in [0, {n_classes - 1}], got {bonafide_label}"

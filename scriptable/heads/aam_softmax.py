@@ -7,9 +7,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_features, check_positive
-from scriptable._core.labels import are_soft, class_indices
-from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of, unit
+from scriptable._core.checks import (
+    check_choice,
+    check_features,
+    check_flag,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+)
+from scriptable._core.labels import (
+    are_soft,
+    class_indices,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    cross_entropy,
+    mean_of,
+    unit,
+)
 from scriptable.heads._centres import (
     KeepsDefaults,
     accuracy_of,
@@ -66,7 +82,7 @@ def _loss_and_classes(
 
 def aam_softmax_loss(
     input: Tensor,
-    weight: Tensor,
+    centres: Tensor,
     label: Tensor,
     margin: Tensor,
     scale: float = 15.0,
@@ -82,7 +98,7 @@ def aam_softmax_loss(
 
     Args:
         input: embeddings, shape ``[B, D]``; brought to length one here.
-        weight: class centres, shape ``[C, D]``; brought to length one here.
+        centres: class centres, shape ``[C, D]``; brought to length one here.
         label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; floating-point ``[B, C]`` are
             soft labels q, as of mixup, and :math:`\ell_i = \sum_c q_{ic}\,\ell_i(y_i = c)`.
         margin: m in radians, a scalar tensor.
@@ -107,9 +123,12 @@ def aam_softmax_loss(
         >>> aam_softmax_loss(embeddings, torch.eye(2), label, margin, scale=10.0)
         tensor([ 0.7605, 10.8866])
     """
+    check_positive("scale", scale)
+    check_flag("easy_margin", easy_margin)
     check_choice("fallback", fallback, ["sine", "continuous"])
-    check_features("input", input, weight.shape[1])
-    return _loss_and_classes(input, weight, label, margin, scale, easy_margin, fallback)[0]
+    check_rank("centres", centres, "[C, D]", 2)
+    check_features("input", input, centres.shape[1])
+    return _loss_and_classes(input, centres, label, margin, scale, easy_margin, fallback)[0]
 
 
 class AAMSoftmax(KeepsDefaults):
@@ -172,8 +191,11 @@ class AAMSoftmax(KeepsDefaults):
         fallback: str = "sine",
     ) -> None:
         super().__init__()
-        check_positive("nclasses", nclasses)
+        check_size("nout", nout)
+        check_size("nclasses", nclasses)
+        check_number("margin", margin)
         check_positive("scale", scale)
+        check_flag("easy_margin", easy_margin)
         check_choice("fallback", fallback, ["sine", "continuous"])
         self.nout = nout
         self.nclasses = nclasses
@@ -272,7 +294,8 @@ class Softmax(nn.Module):
 
     def __init__(self, nout: int, nclasses: int) -> None:
         super().__init__()
-        check_positive("nclasses", nclasses)
+        check_size("nout", nout)
+        check_size("nclasses", nclasses)
         self.nout = nout
         self.nclasses = nclasses
         self.weight = nn.Parameter(torch.empty(nclasses, nout))

@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final, Optional, Union
+from typing import Any, Dict, Final, List, Optional, Union
 
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_features, check_not_negative, check_positive
-from scriptable._core.labels import class_labels
+from scriptable._core.checks import (
+    check_features,
+    check_not_negative,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+)
+from scriptable._core.labels import (
+    class_labels,
+)
 from scriptable._core.numeric import (
     at_least_float32,
     cross_entropy,
@@ -25,7 +34,9 @@ from scriptable.heads._centres import (
 )
 
 
-def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 30.0) -> Tensor:
+def am_softmax_loss(
+    cosine: Tensor, labels: Tensor, margin: float = 0.3, scale: float = 30.0
+) -> Tensor:
     r"""Additive-margin softmax loss of each item, from cosines.
 
     .. math:: \ell_i = -\log \frac{e^{s(\cos\theta_{y_i} - m)}}
@@ -34,14 +45,15 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
     Args:
         cosine: cosines to the class centres, shape ``[B, C]``.
         labels: class of each item, integer, shape ``[B]``.
-        m: margin, subtracted from the target's cosine.
-        s: scale of the logits.
+        margin: m, subtracted from the target's cosine.
+        scale: s, of the logits.
 
     Returns:
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
+        ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor of shape
+            ``[B]``, or one is no class.
 
     Reference:
         Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
@@ -49,16 +61,20 @@ def am_softmax_loss(cosine: Tensor, labels: Tensor, m: float = 0.3, s: float = 3
 
     Example:
         >>> cosine = torch.tensor([[0.5, 0.4], [0.1, 0.2]])
-        >>> am_softmax_loss(cosine, torch.tensor([0, 1]), m=0.2, s=10.0)
+        >>> am_softmax_loss(cosine, torch.tensor([0, 1]), margin=0.2, scale=10.0)
         tensor([1.3133, 1.3133])
     """
-    return _am_softmax(cosine, class_labels(labels, cosine.shape[0], cosine.shape[1]), m, s)
+    check_number("margin", margin)
+    check_positive("scale", scale)
+    check_rank("cosine", cosine, "[B, C]", 2)
+    labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
+    return _am_softmax(cosine, labels, margin, scale)
 
 
-def _am_softmax(cosine: Tensor, labels: Tensor, m: float, s: float) -> Tensor:
+def _am_softmax(cosine: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
     """:func:`am_softmax_loss` of legal labels."""
-    margin = torch.full_like(cosine[:, :1], -s * m)
-    logits = (s * cosine).scatter_add(1, labels.unsqueeze(1), margin)
+    change = torch.full_like(cosine[:, :1], -scale * margin)
+    logits = (scale * cosine).scatter_add(1, labels.unsqueeze(1), change)
     return cross_entropy(logits, labels)
 
 
@@ -67,7 +83,7 @@ def a_softmax_loss(
     norm: Tensor,
     labels: Tensor,
     annealing: Tensor,
-    m: int = 4,
+    margin: int = 4,
     gamma: float = 0.5,
 ) -> Tensor:
     r"""Annealed A-softmax loss of each item, with a focal weight.
@@ -87,14 +103,15 @@ def a_softmax_loss(
         norm: length of each embedding, shape ``[B, 1]``.
         labels: class of each item, integer, shape ``[B]``.
         annealing: λ, a scalar tensor.
-        m: integer factor of the angle, 1 or more.
+        margin: m, the integer factor of the angle, 1 or more.
         gamma: exponent of the focal weight.
 
     Returns:
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
+        ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor of shape
+            ``[B]``, or one is no class.
 
     Reference:
         Liu et al., "SphereFace", arXiv 1704.08063, the definition of the loss; the annealing is
@@ -107,16 +124,19 @@ def a_softmax_loss(
         >>> a_softmax_loss(cosine, torch.tensor([[2.0]]), torch.tensor([0]), lam)
         tensor([0.0321])
     """
+    check_size("margin", margin)
+    check_not_negative("gamma", gamma)
+    check_rank("cosine", cosine, "[B, C]", 2)
     labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
     column = labels.unsqueeze(1)
     target = cosine.gather(1, column)
     before, chebyshev = torch.ones_like(target), target
-    for _ in range(m - 1):
+    for _ in range(margin - 1):
         before, chebyshev = chebyshev, 2.0 * target * chebyshev - before
     # θ ≥ jπ/m is cos θ ≤ cos(jπ/m); counting up to m − 1 keeps θ = π on the last branch.
     k = torch.zeros_like(target)
-    for j in range(1, m):
-        k = k + (target <= math.cos(j * math.pi / m)).to(target.dtype)
+    for j in range(1, margin):
+        k = k + (target <= math.cos(j * math.pi / margin)).to(target.dtype)
     sign = 1.0 - 2.0 * torch.remainder(k, 2.0)
     psi = sign * chebyshev - 2.0 * k
     logits = (norm * cosine).scatter_add(1, column, norm * (psi - target) / (1.0 + annealing))
@@ -131,6 +151,8 @@ class AMSoftmax(torch.nn.Module):
 
     ``forward`` is :math:`w \sum_i c_{y_i}\ell_i / \sum_i c_{y_i}` with :math:`\ell` of
     :func:`am_softmax_loss` and the class weights :math:`c`. ``score`` is unscaled and in [−2, 2].
+    State dicts of DeepFense, of the VoxCeleb trainer (centres ``W``, ``[D, C]``) and of WeSpeaker's
+    ``AddMarginProduct`` (centres ``weight``, ``[C, D]``) load strictly; load before scripting.
 
     Args:
         embedding_dim: size D of the embeddings.
@@ -181,8 +203,11 @@ class AMSoftmax(torch.nn.Module):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_size("embedding_dim", embedding_dim)
         check_classes(n_classes, bonafide_label)
+        check_number("m", m)
         check_positive("s", s)
+        check_number("weight", weight)
         self.m = float(m)
         self.s = float(s)
         self.weight = float(weight)
@@ -190,6 +215,25 @@ class AMSoftmax(torch.nn.Module):
         self.bonafide_label = bonafide_label
         self.mapper = CosineProjection(embedding_dim, n_classes)
         self.m_loss = ClassWeights(n_classes, class_weights)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Dict[str, Any],
+        prefix: str,
+        local_metadata: Dict[str, Any],
+        strict: bool,
+        missing_keys: List[str],
+        unexpected_keys: List[str],
+        error_msgs: List[str],
+    ) -> None:
+        if prefix + "mapper.weight" not in state_dict:
+            if prefix + "W" in state_dict:
+                state_dict[prefix + "mapper.weight"] = state_dict.pop(prefix + "W")
+            elif prefix + "weight" in state_dict:
+                state_dict[prefix + "mapper.weight"] = state_dict.pop(prefix + "weight").t()
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
@@ -270,12 +314,13 @@ class ASoftmax(KeepsDefaults):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_size("embedding_dim", embedding_dim)
         check_classes(n_classes, bonafide_label)
-        if m != int(m) or m < 1:
-            raise ValueError(f"m: expected an integer of 1 or more, got {m}")
+        check_size("m", m)
         check_not_negative("gamma", gamma)
         check_not_negative("lambda_min", lambda_min)
         check_not_negative("lambda_max", lambda_max)
+        check_number("weight", weight)
         self.m = int(m)
         self.gamma = float(gamma)
         self.lambda_min = float(lambda_min)

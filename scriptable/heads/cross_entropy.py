@@ -7,8 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scriptable._core.checks import check_features, check_shape
-from scriptable._core.labels import class_labels
+from scriptable._core.checks import (
+    check_features,
+    check_number,
+    check_shape,
+    check_size,
+)
+from scriptable._core.labels import (
+    class_labels,
+)
 from scriptable._core.numeric import at_least_float32
 from scriptable.heads._centres import ClassWeights, bonafide_minus_spoof, check_classes
 
@@ -40,17 +47,21 @@ def asvspoof_binary_loss(pred: Tensor, label: Tensor) -> Tensor:
 
 
 class ASVSpoofBinaryLoss(nn.Module):
-    r"""Binary cross-entropy with logits for anti-spoofing, two columns: genuine and spoof.
+    r"""Binary cross-entropy with logits for anti-spoofing.
 
-    .. math:: \ell = \frac{w}{2B} \sum_{i,c} \log(1 + e^{x_{ic}}) - x_{ic} y_{ic}
+    .. math:: \ell = \frac{w}{BK} \sum_{i,c} \log(1 + e^{x_{ic}}) - x_{ic} y_{ic}
+
+    K is two columns, genuine and spoof, or one, the logit of genuine, whose label 1 is genuine.
 
     Args:
         weight: factor on the loss.
 
     Shape:
-        - pred: logits, ``[B, 2]``; label: ``[B, 2]`` in [0, 1]; loss: scalar, in nats.
-        - ``score``: ``pred`` as it is, ``[B, 2]``.
-        - ``bonafide_score``: genuine (column 0) − spoof, ``[B]``, higher = more bona fide.
+        - pred: logits, ``[B, 2]`` or ``[B, 1]``; label: the same shape, in [0, 1]; loss: scalar, in
+          nats.
+        - ``score``: ``pred`` as it is.
+        - ``bonafide_score``: genuine (column 0) − spoof, or the one column: ``[B]``, higher = more
+          bona fide.
 
     Raises:
         ValueError: if the shape of ``pred`` does not match the shape of ``label``.
@@ -74,25 +85,37 @@ class ASVSpoofBinaryLoss(nn.Module):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
+        check_number("weight", weight)
         self.weight = float(weight)
 
     def forward(self, pred: Tensor, label: Tensor) -> Tensor:
-        """Loss of a batch: logits and labels ``[B, 2]`` → scalar."""
-        check_features("pred", pred, 2)
-        loss = asvspoof_binary_loss(pred, label)
+        """Loss of a batch: logits and labels ``[B, 2]`` or ``[B, 1]`` → scalar."""
+        loss = self._unweighted(pred, label)
         return loss if self.weight == 1.0 else self.weight * loss
 
     @torch.jit.export
     def score(self, pred: Tensor) -> Tensor:
-        """The predictions as they are: ``[B, 2]`` → ``[B, 2]``."""
-        check_features("pred", pred, 2)
+        """The predictions as they are: ``[B, 2]`` or ``[B, 1]`` → the same."""
+        _check_columns(pred)
         return pred
 
     @torch.jit.export
     def bonafide_score(self, pred: Tensor) -> Tensor:
-        """Genuine − spoof: ``[B, 2]`` → ``[B]``."""
-        check_features("pred", pred, 2)
+        """Genuine − spoof, or the one column: ``[B, 2]`` or ``[B, 1]`` → ``[B]``."""
+        _check_columns(pred)
+        if pred.shape[1] == 1:
+            return pred[:, 0]
         return bonafide_minus_spoof(pred, 0)
+
+    def _unweighted(self, pred: Tensor, label: Tensor) -> Tensor:
+        _check_columns(pred)
+        return asvspoof_binary_loss(pred, label)
+
+
+def _check_columns(pred: Tensor) -> None:
+    """Raise unless the predictions are ``[B, 1]`` or ``[B, 2]``."""
+    if pred.dim() != 2 or pred.shape[1] < 1 or pred.shape[1] > 2:
+        raise ValueError(f"pred: expected shape [B, 2] or [B, 1], got {list(pred.shape)}")
 
 
 class CrossEntropy(nn.Module):
@@ -143,7 +166,9 @@ class CrossEntropy(nn.Module):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_size("embedding_dim", embedding_dim)
         check_classes(n_classes, bonafide_label)
+        check_number("weight", weight)
         self.weight = float(weight)
         self.embedding_dim = embedding_dim
         self.bonafide_label = bonafide_label

@@ -5,7 +5,13 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_positive, check_rank
+from scriptable._core.checks import (
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+    check_whole,
+)
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32, mean_of, unit
 from scriptable.heads.am_softmax import am_softmax_loss
@@ -28,6 +34,7 @@ def _cosines(emb: Tensor, centres: Tensor) -> Tensor:
 
 
 def _check_binary(name: str, value: int) -> None:
+    check_whole(name, value)
     if value not in (0, 1):
         raise ValueError(f"{name}: expected 0 or 1, got {value}")
 
@@ -91,7 +98,10 @@ class ASVSpoofAMSoftmaxLoss(nn.Module):
         bonafide_column: int = 0,
     ) -> None:
         super().__init__()
+        check_number("weight", weight)
+        check_size("enc_dim", enc_dim)
         check_positive("s", s)
+        check_number("m", m)
         _check_binary("bonafide_label", bonafide_label)
         _check_binary("bonafide_column", bonafide_column)
         self.weight = float(weight)
@@ -104,17 +114,20 @@ class ASVSpoofAMSoftmaxLoss(nn.Module):
 
     def forward(self, label: Tensor, emb: Tensor) -> Tensor:
         """Loss of a batch: labels ``[B]`` or ``[B, 1]``, embeddings ``[B, T, D]`` → scalar."""
-        cosine = _cosines(emb, self.centers)
-        label = class_indices(label, emb.shape[0], 1)
-        bonafide = (label == self.bonafide_label).long()
-        column = bonafide if self.bonafide_column == 1 else 1 - bonafide
-        return self.weight * mean_of(am_softmax_loss(cosine, column, self.m, self.s))
+        return self.weight * self._unweighted(label, emb)
 
     @torch.jit.export
     def score(self, emb: Tensor) -> Tensor:
         """Score of each item: embeddings ``[B, T, D]`` → ``[B]``."""
         cosine = _cosines(emb, self.centers)
         return cosine[:, self.bonafide_column] - cosine[:, 1 - self.bonafide_column]
+
+    def _unweighted(self, label: Tensor, emb: Tensor) -> Tensor:
+        cosine = _cosines(emb, self.centers)
+        label = class_indices(label, emb.shape[0], 1)
+        bonafide = (label == self.bonafide_label).long()
+        column = bonafide if self.bonafide_column == 1 else 1 - bonafide
+        return mean_of(am_softmax_loss(cosine, column, self.m, self.s))
 
 
 class ASVSpoofOCSoftmaxLoss(nn.Module):
@@ -173,6 +186,10 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_number("weight", weight)
+        check_size("enc_dim", enc_dim)
+        check_number("m_real", m_real)
+        check_number("m_fake", m_fake)
         check_positive("alpha", alpha)
         _check_binary("bonafide_label", bonafide_label)
         self.weight = float(weight)
@@ -186,6 +203,14 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
 
     def forward(self, label: Tensor, emb: Tensor) -> Tensor:
         """Loss of a batch: labels ``[B]`` or ``[B, 1]``, embeddings ``[B, T, D]`` → scalar."""
+        return self.weight * self._unweighted(label, emb)
+
+    @torch.jit.export
+    def score(self, emb: Tensor) -> Tensor:
+        """Cosine to the centre: embeddings ``[B, T, D]`` → ``[B]``."""
+        return _cosines(emb, self.center).squeeze(1)
+
+    def _unweighted(self, label: Tensor, emb: Tensor) -> Tensor:
         loss = oc_softmax_loss(
             self.score(emb),
             class_indices(label, emb.shape[0], 1),
@@ -194,9 +219,4 @@ class ASVSpoofOCSoftmaxLoss(nn.Module):
             self.alpha,
             self.bonafide_label,
         )
-        return self.weight * mean_of(loss)
-
-    @torch.jit.export
-    def score(self, emb: Tensor) -> Tensor:
-        """Cosine to the centre: embeddings ``[B, T, D]`` → ``[B]``."""
-        return _cosines(emb, self.center).squeeze(1)
+        return mean_of(loss)

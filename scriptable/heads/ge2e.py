@@ -5,7 +5,7 @@ from typing import Final, Optional
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_rank
+from scriptable._core.checks import check_choice, check_number, check_rank
 from scriptable._core.numeric import at_least_float32, inverse_norm, unit
 
 
@@ -58,12 +58,18 @@ def total_loss(similarities: Tensor, own: Tensor, w: Tensor, b: Tensor, loss_met
     return (1.0 - torch.sigmoid(factor * mine + b) + torch.sigmoid(factor * nearest + b)).sum()
 
 
+def reduced(total: Tensor, utterances: int, reduction: str) -> Tensor:
+    """The total over the batch, or its mean over the utterances."""
+    return total if reduction == "sum" else total / max(utterances, 1)
+
+
 def ge2e_loss(
     dvecs: Tensor,
     w: Tensor,
     b: Tensor,
     loss_method: str = "softmax",
     similarity_floor: Optional[float] = None,
+    reduction: str = "sum",
 ) -> Tensor:
     r"""Generalised end-to-end loss of N speakers with M utterances each.
 
@@ -75,19 +81,23 @@ def ge2e_loss(
         L_{softmax} &= \textstyle\sum_{ji} \log \sum_k e^{S_{ji,k}} - S_{ji,j} \\
         L_{contrast} &= \textstyle\sum_{ji} 1 - \sigma(S_{ji,j}) + \max_{k \ne j} \sigma(S_{ji,k})
 
+    ``mean`` divides the sum over the utterances by their number N·M.
+
     Args:
         dvecs: embeddings, shape ``[N, M, D]``; a zero vector has cosine 0 to everything.
         w: scale, a scalar tensor; its absolute value is used.
         b: offset, a scalar tensor.
         loss_method: ``softmax`` or ``contrast``.
         similarity_floor: cosines below it are raised to it; None for none, as in the paper.
+        reduction: ``sum``, as in the paper, or ``mean``.
 
     Returns:
-        The loss in nats (softmax) or in [0, 2NM] (contrast), a scalar, summed over utterances, 0
-        over none.
+        The loss in nats (softmax) or in [0, 2] an utterance (contrast), a scalar, 0 over no
+        utterances.
 
     Raises:
-        ValueError: on a wrong shape, M < 2, an unknown method, or one speaker with ``contrast``.
+        ValueError: on a wrong shape, M < 2, an unknown method or reduction, or one speaker with
+            ``contrast``.
 
     Reference:
         Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467, eq. 5
@@ -97,20 +107,28 @@ def ge2e_loss(
         >>> dvecs = torch.tensor([[[1.0, 0.0], [0.8, 0.6]], [[0.0, 1.0], [-0.6, 0.8]]])
         >>> ge2e_loss(dvecs, torch.tensor(10.0), torch.tensor(-5.0))
         tensor(0.0158)
+        >>> ge2e_loss(dvecs, torch.tensor(10.0), torch.tensor(-5.0), reduction="mean")
+        tensor(0.0040)
     """
     check_choice("loss_method", loss_method, ["softmax", "contrast"])
+    check_choice("reduction", reduction, ["sum", "mean"])
+    if similarity_floor is not None:
+        check_number("similarity_floor", similarity_floor)
     check_batch(dvecs)
-    if loss_method == "contrast" and dvecs.shape[0] == 1:
+    speakers, utterances = dvecs.shape[0], dvecs.shape[1]
+    if loss_method == "contrast" and speakers == 1:
         raise ValueError(
             f"dvecs: expected shape [N, M, D] with N of 2 or more speakers for contrast, "
             f"got {list(dvecs.shape)}"
         )
     dvecs = at_least_float32(dvecs)
-    own = own_speaker(dvecs.shape[0], dvecs.shape[0], 0, dvecs.device)
+    own = own_speaker(speakers, speakers, 0, dvecs.device)
     similarities = centroid_similarities(dvecs, dvecs.sum(1), own)
     if similarity_floor is not None:
         similarities = similarities.clamp(min=similarity_floor)
-    return total_loss(similarities, own, at_least_float32(w), at_least_float32(b), loss_method)
+    w, b = at_least_float32(w), at_least_float32(b)
+    total = total_loss(similarities, own, w, b, loss_method)
+    return reduced(total, speakers * utterances, reduction)
 
 
 def check_trial(enrolled: Tensor, test: Tensor) -> None:
@@ -137,14 +155,16 @@ class GE2ELoss(nn.Module):
         loss_method: ``softmax`` or ``contrast``.
         similarity_floor: cosines below it are raised to it, which cuts their gradient; None, as in
             the paper, for no floor.
+        reduction: ``sum`` over the utterances, as in the paper, or their ``mean``, which the
+            VoxCeleb trainer and Real-Time Voice Cloning take.
 
     Shape:
-        - dvecs: ``[N, M, D]``, N speakers, M ≥ 2 utterances; loss: scalar, summed over utterances.
+        - dvecs: ``[N, M, D]``, N speakers, M ≥ 2 utterances; loss: scalar.
         - ``score``: enrolled ``[N, M, D]``, test ``[B, D]`` → cosine to each speaker's centroid,
           ``[B, N]`` in [−1, 1], higher = more the same speaker.
 
     Raises:
-        ValueError: on a wrong shape, M < 2, or one speaker with ``contrast``.
+        ValueError: on a wrong shape or configuration, M < 2, or one speaker with ``contrast``.
 
     Reference:
         Wan et al., "Generalized End-to-End Loss for Speaker Verification", arXiv 1710.10467, eq. 5
@@ -161,6 +181,7 @@ class GE2ELoss(nn.Module):
 
     loss_method: Final[str]
     similarity_floor: Final[Optional[float]]
+    reduction: Final[str]
 
     def __init__(
         self,
@@ -168,17 +189,27 @@ class GE2ELoss(nn.Module):
         init_b: float = -5.0,
         loss_method: str = "softmax",
         similarity_floor: Optional[float] = None,
+        *,
+        reduction: str = "sum",
     ) -> None:
         super().__init__()
+        check_number("init_w", init_w)
+        check_number("init_b", init_b)
         check_choice("loss_method", loss_method, ["softmax", "contrast"])
+        if similarity_floor is not None:
+            check_number("similarity_floor", similarity_floor)
+        check_choice("reduction", reduction, ["sum", "mean"])
         self.loss_method = loss_method
+        self.reduction = reduction
         self.similarity_floor = None if similarity_floor is None else float(similarity_floor)
         self.w = nn.Parameter(torch.tensor(float(init_w)))
         self.b = nn.Parameter(torch.tensor(float(init_b)))
 
     def forward(self, dvecs: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[N, M, D]`` → scalar."""
-        return ge2e_loss(dvecs, self.w, self.b, self.loss_method, self.similarity_floor)
+        return ge2e_loss(
+            dvecs, self.w, self.b, self.loss_method, self.similarity_floor, self.reduction
+        )
 
     @torch.jit.export
     def score(self, enrolled: Tensor, test: Tensor) -> Tensor:

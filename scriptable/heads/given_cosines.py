@@ -8,9 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.callables import as_module, takes_two
-from scriptable._core.checks import check_broadcast, check_shape
-from scriptable._core.labels import legal_index
-from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of
+from scriptable._core.checks import (
+    check_broadcast,
+    check_flag,
+    check_number,
+    check_positive,
+    check_shape,
+)
+from scriptable._core.labels import (
+    legal_index,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    cross_entropy,
+    mean_of,
+)
 from scriptable._core.reduction import frame_mask
 
 
@@ -47,6 +59,8 @@ class AngularMargin(nn.Module):
 
     def __init__(self, margin: float = 0.0, scale: float = 1.0) -> None:
         super().__init__()
+        check_number("margin", margin)
+        check_positive("scale", scale)
         self.margin = float(margin)
         self.scale = float(scale)
 
@@ -100,6 +114,7 @@ class AdditiveAngularMargin(AngularMargin):
 
     def __init__(self, margin: float = 0.0, scale: float = 1.0, easy_margin: bool = False) -> None:
         super().__init__(margin, scale)
+        check_flag("easy_margin", easy_margin)
         self.easy_margin = bool(easy_margin)
         self.cos_m = math.cos(self.margin)
         self.sin_m = math.sin(self.margin)

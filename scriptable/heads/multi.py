@@ -7,6 +7,8 @@ from typing import Final, List, Optional
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.checks import check_number, check_whole
+
 
 class MultiLoss(nn.Module):
     r"""Sum of several heads on the same embeddings; one of them scores.
@@ -65,6 +67,9 @@ class MultiLoss(nn.Module):
             weights = [1.0] * len(losses)
         if len(weights) != len(losses):
             raise ValueError(f"weights: expected {len(losses)} numbers, got {len(weights)}")
+        for k, weight in enumerate(weights):
+            check_number(f"weights[{k}]", weight)
+        check_whole("score_from", score_from)
         if not 0 <= score_from < len(losses):
             raise ValueError(
                 f"score_from: expected an index from 0 to {len(losses) - 1}, got {score_from}"
@@ -79,7 +84,7 @@ class MultiLoss(nn.Module):
         self.names = [type(head).__name__ for head in losses]
         self.weights = [float(weight) for weight in weights]
         self.score_from = int(score_from)
-        self._labels_first = [_labels_first(head) for head in losses]
+        self._labels_first = [labels_first(head) for head in losses]
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of a batch: embeddings ``[B, D]``, labels ``[B]`` → scalar."""
@@ -103,6 +108,7 @@ class MultiLoss(nn.Module):
         return scores
 
 
-def _labels_first(head: nn.Module) -> bool:
+def labels_first(head: nn.Module) -> bool:
+    """Whether a head takes its labels before its embeddings, as those of ESPnet do."""
     first = next(iter(inspect.signature(head.forward).parameters), "")
     return first in ("label", "labels", "target", "targets")

@@ -5,17 +5,28 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features, check_labels, check_positive
-from scriptable._core.numeric import mean_of, softplus
+from scriptable._core.checks import (
+    check_features,
+    check_labels,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+    check_whole,
+)
+from scriptable._core.numeric import (
+    mean_of,
+    softplus,
+)
 from scriptable.heads._centres import CosineProjection
 
 
 def oc_softmax_loss(
     cosine: Tensor,
     labels: Tensor,
-    m_real: float = 0.5,
-    m_fake: float = 0.2,
-    alpha: float = 20.0,
+    margin_real: float = 0.5,
+    margin_fake: float = 0.2,
+    scale: float = 20.0,
     bonafide_label: int = 1,
 ) -> Tensor:
     r"""One-class softmax loss of each item, from the cosine to the centre.
@@ -27,16 +38,16 @@ def oc_softmax_loss(
     Args:
         cosine: cosine to the centre, shape ``[B]``.
         labels: ``bonafide_label`` or any other integer (spoof), shape ``[B]``.
-        m_real: bona fide speech is pushed above this cosine.
-        m_fake: spoofed speech is pushed below this cosine.
-        alpha: scale.
+        margin_real: bona fide speech is pushed above this cosine.
+        margin_fake: spoofed speech is pushed below this cosine.
+        scale: α.
         bonafide_label: the label that means bona fide.
 
     Returns:
         The unreduced loss in nats, shape ``[B]``.
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``.
+        ValueError: if ``cosine`` is not ``[B]``, or ``labels`` is not an integer tensor ``[B]``.
 
     Reference:
         Zhang, Jiang, Duan, "One-class learning towards synthetic voice spoofing detection", arXiv
@@ -46,9 +57,14 @@ def oc_softmax_loss(
         >>> oc_softmax_loss(torch.tensor([0.9, 0.9, 0.4]), torch.tensor([1, 0, 1]))
         tensor([3.3541e-04, 1.4000e+01, 2.1269e+00])
     """
+    check_number("margin_real", margin_real)
+    check_number("margin_fake", margin_fake)
+    check_positive("scale", scale)
+    check_whole("bonafide_label", bonafide_label)
+    check_rank("cosine", cosine, "[B]", 1)
     check_labels(labels, cosine.shape[0])
-    margin = torch.where(labels == bonafide_label, m_real - cosine, cosine - m_fake)
-    return softplus(alpha * margin)
+    missing = torch.where(labels == bonafide_label, margin_real - cosine, cosine - margin_fake)
+    return softplus(scale * missing)
 
 
 class OCSoftmax(nn.Module):
@@ -103,7 +119,12 @@ class OCSoftmax(nn.Module):
         bonafide_label: int = 1,
     ) -> None:
         super().__init__()
+        check_size("embedding_dim", embedding_dim)
+        check_number("m_real", m_real)
+        check_number("m_fake", m_fake)
         check_positive("alpha", alpha)
+        check_number("weight", weight)
+        check_whole("bonafide_label", bonafide_label)
         self.m_real = float(m_real)
         self.m_fake = float(m_fake)
         self.alpha = float(alpha)

@@ -5,9 +5,17 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features
-from scriptable._core.labels import class_labels
-from scriptable._core.numeric import mean_of
+from scriptable._core.checks import (
+    check_features,
+    check_rank,
+    check_size,
+)
+from scriptable._core.labels import (
+    class_labels,
+)
+from scriptable._core.numeric import (
+    mean_of,
+)
 from scriptable.heads._centres import CosineProjection, check_classes, class_cosines
 
 
@@ -26,7 +34,8 @@ def p2sgrad_loss(cosine: Tensor, labels: Tensor) -> Tensor:
         The unreduced loss, shape ``[B]``, in [0, C + 3].
 
     Raises:
-        ValueError: if ``labels`` is not an integer tensor of shape ``[B]``, or one is no class.
+        ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor of shape
+            ``[B]``, or one is no class.
 
     Reference:
         Wang, Yamagishi, "A Comparative Study on Recent Neural Spoofing Countermeasures for
@@ -37,6 +46,7 @@ def p2sgrad_loss(cosine: Tensor, labels: Tensor) -> Tensor:
         >>> p2sgrad_loss(torch.tensor([[0.5, -0.5]]), torch.tensor([0]))
         tensor([0.5000])
     """
+    check_rank("cosine", cosine, "[B, C]", 2)
     labels = class_labels(labels, cosine.shape[0], cosine.shape[1])
     target = cosine.gather(1, labels.unsqueeze(1)).squeeze(1)
     return cosine.square().sum(1) + (1.0 - 2.0 * target)
@@ -79,7 +89,8 @@ class P2SGrad(nn.Module):
     bonafide_label: Final[int]
 
     def __init__(self, in_dim: int, out_dim: int = 2, bonafide_label: int = 1) -> None:
-        check_classes(out_dim, bonafide_label)
+        check_size("in_dim", in_dim)
+        check_classes(out_dim, bonafide_label, "out_dim")
         super().__init__()
         self.in_dim = in_dim
         self.bonafide_label = bonafide_label

@@ -5,13 +5,24 @@ from typing import Final, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of, precise_product, unit
+from scriptable._core.checks import (
+    check_number,
+    check_whole,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    cross_entropy,
+    mean_of,
+    precise_product,
+    unit,
+)
 from scriptable.heads.ge2e import centroid_scores, check_batch, check_trial
 
 
 def _query_and_prototypes(dvecs: Tensor, query: int) -> Tuple[Tensor, Tensor]:
     """One utterance of each speaker, and the mean of the others: ``[N, D]`` twice."""
     check_batch(dvecs)
+    check_whole("query", query)
     utterances = dvecs.shape[1]
     if not -utterances <= query < utterances:
         raise ValueError(
@@ -137,6 +148,9 @@ class AngularPrototypical(nn.Module):
 
     def __init__(self, init_w: float = 10.0, init_b: float = -5.0, query: int = -1) -> None:
         super().__init__()
+        check_number("init_w", init_w)
+        check_number("init_b", init_b)
+        check_whole("query", query)
         self.query = query
         self.w = nn.Parameter(torch.tensor(float(init_w)))
         self.b = nn.Parameter(torch.tensor(float(init_b)))
@@ -180,6 +194,7 @@ class Prototypical(nn.Module):
 
     def __init__(self, query: int = -1) -> None:
         super().__init__()
+        check_whole("query", query)
         self.query = query
 
     def forward(self, dvecs: Tensor) -> Tensor:

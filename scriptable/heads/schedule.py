@@ -6,7 +6,7 @@ from typing import Any, Optional, Union
 
 import torch
 
-from scriptable._core.checks import check_choice, check_not_negative
+from scriptable._core.checks import check_choice, check_not_negative, check_whole
 
 Head = Union[torch.nn.Module, torch.jit.ScriptModule]
 
@@ -73,6 +73,10 @@ class MarginScheduler:
         check_not_negative("final_margin", final_margin)
         check_not_negative("finetune_margin", finetune_margin)
         check_choice("increase", increase, ["exponential", "linear"])
+        check_whole("ramp_start", ramp_start)
+        check_whole("ramp_end", ramp_end)
+        if finetune_start is not None:
+            check_whole("finetune_start", finetune_start)
         if not 0 <= ramp_start <= ramp_end:
             raise ValueError(
                 f"ramp_end: expected a step of {max(ramp_start, 0)} or above, got {ramp_end}"

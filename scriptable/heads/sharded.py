@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features
+from scriptable._core.checks import check_features, check_size
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32, mean_of
 from scriptable.heads._centres import add_margin, sine
@@ -22,6 +22,7 @@ from scriptable.heads.ge2e import (
     centroid_similarities,
     check_batch,
     own_speaker,
+    reduced,
     total_loss,
 )
 from scriptable.heads.subcenter import ArcMarginProduct_intertopk_subcenter, subcenter_logits
@@ -84,7 +85,7 @@ def class_range(nclasses: int, rank: int, ranks: int) -> tuple[int, int]:
 
 
 class ShardedArcMarginProduct(nn.Module):
-    r"""Sub-center ArcFace with inter-top-k whose classes are spread over the ranks of a group.
+    r"""Sub-centre ArcFace with inter-top-k whose classes are spread over the ranks of a group.
 
     The loss of :class:`ArcMarginProduct_intertopk_subcenter` over the batches of all ranks put
     together; with ``K=1, k_top=0, fallback="sine"`` that of :class:`AAMSoftmax`. Each rank holds
@@ -97,7 +98,7 @@ class ShardedArcMarginProduct(nn.Module):
         scale: s.
         margin: m in radians.
         easy_margin: leave cos θ as it is where it is not above 0.
-        K: number of sub-centers of each class.
+        K: number of sub-centres of each class.
         mp: margin of the nearest other classes in radians, at m = 0.2.
         k_top: number of nearest other classes with a margin; at most C − 1 are taken.
         do_lm: large-margin fine-tuning, which has no penalty.
@@ -146,6 +147,7 @@ class ShardedArcMarginProduct(nn.Module):
     ) -> None:
         super().__init__()
         ranks = dist.get_world_size(group)
+        check_size("nclasses", nclasses)
         if nclasses < ranks:
             raise ValueError(f"nclasses: expected {ranks} or more, one per rank, got {nclasses}")
         self.group = group
@@ -279,7 +281,8 @@ def gathered_ge2e_loss(
         group: process group; None for the default one.
 
     Returns:
-        The loss over the speakers of all ranks, a scalar, the same on all of them.
+        The loss over the speakers of all ranks, summed or averaged as the criterion says: a scalar,
+        the same on all of them.
 
     Raises:
         ValueError: on a wrong shape, M < 2, or one speaker with ``contrast``.
@@ -307,4 +310,5 @@ def gathered_ge2e_loss(
         similarities = similarities.clamp(min=criterion.similarity_floor)
     w = at_least_float32(_Shared.apply(criterion.w, group))
     b = at_least_float32(_Shared.apply(criterion.b, group))
-    return _Sum.apply(total_loss(similarities, own, w, b, criterion.loss_method), group)
+    total = _Sum.apply(total_loss(similarities, own, w, b, criterion.loss_method), group)
+    return reduced(total, sums.shape[0] * dvecs.shape[1], criterion.reduction)

@@ -1,4 +1,4 @@
-"""Sub-center ArcFace with the inter-top-k penalty."""
+"""Sub-centre ArcFace with the inter-top-k penalty."""
 
 import math
 from typing import Final, Tuple
@@ -7,9 +7,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_features, check_not_negative, check_positive
-from scriptable._core.labels import are_soft, class_indices
-from scriptable._core.numeric import at_least_float32, cross_entropy, mean_of, unit
+from scriptable._core.checks import (
+    check_choice,
+    check_features,
+    check_flag,
+    check_not_negative,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+    check_whole,
+)
+from scriptable._core.labels import (
+    are_soft,
+    class_indices,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    cross_entropy,
+    mean_of,
+    unit,
+)
 from scriptable.heads._centres import (
     KeepsDefaults,
     accuracy_of,
@@ -21,15 +39,15 @@ from scriptable.heads._centres import (
 )
 
 
-def subcenter_logits(input: Tensor, weight: Tensor, sub_centers: int, scale: float) -> Tensor:
-    """s·cosine to the nearest sub-center of each class: ``[B, D]``, ``[C·K, D]`` → ``[B, C]``."""
+def subcenter_logits(input: Tensor, weight: Tensor, sub_centres: int, scale: float) -> Tensor:
+    """s·cosine to the nearest sub-centre of each class: ``[B, D]``, ``[C·K, D]`` → ``[B, C]``."""
     centres = class_directions(weight)
     directions = scale * unit(at_least_float32(input), 1)
-    if sub_centers == 1:
+    if sub_centres == 1:
         return at_least_float32(F.linear(directions, centres))
-    # Sub-centers outermost: their maximum then runs along whole rows of classes.
-    centres = centres.view(-1, sub_centers, weight.shape[1]).permute(1, 2, 0)
-    directions = directions.unsqueeze(0).expand(sub_centers, -1, -1)
+    # Sub-centres outermost: their maximum then runs along whole rows of classes.
+    centres = centres.view(-1, sub_centres, weight.shape[1]).permute(1, 2, 0)
+    directions = directions.unsqueeze(0).expand(sub_centres, -1, -1)
     return at_least_float32(torch.bmm(directions, centres)).amax(0)
 
 
@@ -70,20 +88,20 @@ def add_margins(
 
 def subcenter_intertopk_loss(
     input: Tensor,
-    weight: Tensor,
+    centres: Tensor,
     label: Tensor,
     margin: Tensor,
-    mp: Tensor,
-    sub_centers: int = 3,
+    penalty: Tensor,
+    sub_centres: int = 3,
     k_top: int = 5,
     scale: float = 32.0,
     easy_margin: bool = False,
     fallback: str = "continuous",
 ) -> Tensor:
-    r"""Sub-center ArcFace loss with inter-top-k penalty, of each item.
+    r"""Sub-centre ArcFace loss with inter-top-k penalty, of each item.
 
     .. math::
-        \cos\theta_j &= \max_k \frac{x \cdot w_{jk}}{|x| |w_{jk}|}, \qquad p = mp \cdot m / 0.2 \\
+        \cos\theta_j &= \max_k \frac{x \cdot w_{jk}}{|x| |w_{jk}|}, \qquad p = p_{0.2}\, m / 0.2 \\
         z_j &= s \begin{cases} \varphi(\theta_j) & j = y \\ \cos(\theta_j - p)
             & j \text{ is one of the } k_{top} \text{ nearest others} \\
             \cos\theta_j & \text{else} \end{cases} \\
@@ -93,12 +111,13 @@ def subcenter_intertopk_loss(
 
     Args:
         input: embeddings, shape ``[B, D]``; brought to length one here.
-        weight: sub-centers, shape ``[C·K, D]``, those of one class side by side.
+        centres: sub-centres, shape ``[C·K, D]``, those of one class side by side.
         label: classes, ``[B]``, ``[B, 1]`` or one-hot ``[B, C]``; or soft labels, floating-point
             ``[B, C]``, as in :func:`aam_softmax_loss`.
         margin: m in radians, a scalar tensor.
-        mp: margin of the nearest others in radians at m = 0.2, a scalar tensor.
-        sub_centers: K.
+        penalty: margin of the nearest others in radians at m = 0.2, :math:`p_{0.2}`, a scalar
+            tensor.
+        sub_centres: K.
         k_top: number of nearest others with a margin; at most C − 1 are taken.
         scale: s.
         easy_margin: leave cos θ as it is where it is not above 0.
@@ -117,14 +136,19 @@ def subcenter_intertopk_loss(
 
     Example:
         >>> embeddings = torch.tensor([[3.0, 4.0]])
-        >>> m, mp = torch.tensor(0.2), torch.tensor(0.06)
-        >>> subcenter_intertopk_loss(embeddings, torch.eye(2), torch.tensor([1]), m, mp, 1)
+        >>> m, p = torch.tensor(0.2), torch.tensor(0.06)
+        >>> subcenter_intertopk_loss(embeddings, torch.eye(2), torch.tensor([1]), m, p, 1)
         tensor([0.4465])
     """
+    check_size("sub_centres", sub_centres)
+    check_whole("k_top", k_top)
+    check_positive("scale", scale)
+    check_flag("easy_margin", easy_margin)
     check_choice("fallback", fallback, ["sine", "continuous"])
-    check_features("input", input, weight.shape[1])
-    logits = subcenter_logits(input, weight, sub_centers, scale)
-    return _loss_and_target(logits, label, margin, mp, k_top, scale, easy_margin, fallback)[0]
+    check_rank("centres", centres, "[C·K, D]", 2)
+    check_features("input", input, centres.shape[1])
+    logits = subcenter_logits(input, centres, sub_centres, scale)
+    return _loss_and_target(logits, label, margin, penalty, k_top, scale, easy_margin, fallback)[0]
 
 
 def _soft_loss(
@@ -179,7 +203,7 @@ def _loss_and_target(
 
 
 class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
-    r"""Sub-center ArcFace head with inter-top-k penalty and large-margin fine-tuning.
+    r"""Sub-centre ArcFace head with inter-top-k penalty and large-margin fine-tuning.
 
     ``forward`` is the mean of :func:`subcenter_intertopk_loss`. Margin and penalty are in the
     buffers ``margin`` and ``mp``, are saved, and change by :meth:`update` and
@@ -191,7 +215,7 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
         scale: s.
         margin: m in radians.
         easy_margin: leave cos θ as it is where it is not above 0.
-        K: number of sub-centers of each class.
+        K: number of sub-centres of each class.
         mp: margin of the nearest other classes in radians, at m = 0.2; it grows with m.
         k_top: number of nearest other classes with a margin; at most C − 1 are taken.
         do_lm: large-margin fine-tuning, which has no penalty.
@@ -202,7 +226,7 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
           ``[B, C]``; loss: scalar, nats.
         - ``loss_and_predictions``: loss, accuracy in [0, 1], class of each item ``[B]``.
         - ``predict``: class of each item, ``[B]``, int64.
-        - ``score``: cosine to the nearest sub-center of each class, ``[B, C]`` in [−1, 1].
+        - ``score``: cosine to the nearest sub-centre of each class, ``[B, C]`` in [−1, 1].
 
     Raises:
         ValueError: on a wrong shape, dtype, label or configuration.
@@ -250,11 +274,16 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
         fallback: str = "continuous",
     ) -> None:
         super().__init__()
-        check_positive("nclasses", nclasses)
+        check_size("nout", nout)
+        check_size("nclasses", nclasses)
         check_positive("scale", scale)
-        check_positive("K", K)
-        check_not_negative("k_top", k_top)
+        check_number("margin", margin)
+        check_flag("easy_margin", easy_margin)
+        check_size("K", K)
         check_not_negative("mp", mp)
+        check_whole("k_top", k_top)
+        check_not_negative("k_top", k_top)
+        check_flag("do_lm", do_lm)
         check_choice("fallback", fallback, ["sine", "continuous"])
         self.nout = nout
         self.nclasses = nclasses
@@ -323,6 +352,6 @@ class ArcMarginProduct_intertopk_subcenter(KeepsDefaults):
 
     @torch.jit.export
     def score(self, input: Tensor) -> Tensor:
-        """Cosine to the nearest sub-center of each class: ``[B, D]`` → ``[B, C]``."""
+        """Cosine to the nearest sub-centre of each class: ``[B, D]`` → ``[B, C]``."""
         check_features("input", input, self.nout)
         return subcenter_logits(input, self.weight, self.K, 1.0).clamp(-1.0, 1.0)

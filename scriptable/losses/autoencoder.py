@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Optional, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_shape
+from scriptable._core.checks import check_number, check_shape, check_whole
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import expand_mask, frame_mask, reduce_valid, select, truncate
 from scriptable._core.shortcut import Divergences, takes_shortcut
@@ -222,6 +222,8 @@ class VariationalAutoencoderLoss(nn.Module):
         super().__init__()
         self.squares = rec_loss is None
         self.rec_loss = _reconstruction(rec_loss)
+        check_whole("len_dim", len_dim)
+        check_number("dist_loss_weight", dist_loss_weight)
         self.dist_loss_weight = float(dist_loss_weight)
         self.len_dim = len_dim
 
@@ -311,6 +313,7 @@ class AutoencoderLoss(nn.Module):
         super().__init__()
         self.squares = rec_loss is None
         self.rec_loss = _reconstruction(rec_loss)
+        check_whole("len_dim", len_dim)
         self.len_dim = len_dim
 
     def forward(

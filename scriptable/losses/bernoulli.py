@@ -5,7 +5,7 @@ from typing import Final, Optional
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_broadcast, check_fraction, check_shape
+from scriptable._core.checks import check_broadcast, check_fraction, check_shape, check_whole
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import (
     check_reduction,
@@ -133,6 +133,7 @@ class BCELoss(torch.nn.Module):
 
     def __init__(
         self,
+        *,
         pos_weight: Optional[Tensor] = None,
         reduction: str = "mean",
         allowed_len_diff: int = 3,
@@ -140,6 +141,7 @@ class BCELoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         check_reduction(reduction)
+        check_whole("allowed_len_diff", allowed_len_diff)
         check_fraction("label_smoothing", label_smoothing)
         kept = None if pos_weight is None else pos_weight.detach().clone()
         self.register_buffer("pos_weight", kept)

@@ -5,9 +5,18 @@ from typing import Final, Optional
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_fraction, check_shape
-from scriptable._core.labels import legal_index
-from scriptable._core.numeric import at_least_float32, precise_product
+from scriptable._core.checks import (
+    check_fraction,
+    check_shape,
+    check_whole,
+)
+from scriptable._core.labels import (
+    legal_index,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    precise_product,
+)
 from scriptable._core.reduction import check_reduction, reduce_valid, select_valid
 from scriptable.losses._frames import as_frames, like_targets, picked, zero_unless
 
@@ -149,8 +158,9 @@ class ClassificationError(torch.nn.Module):
     allowed_len_diff: Final[int]
     reduction: Final[str]
 
-    def __init__(self, allowed_len_diff: int = 3, reduction: str = "mean") -> None:
+    def __init__(self, *, allowed_len_diff: int = 3, reduction: str = "mean") -> None:
         super().__init__()
+        check_whole("allowed_len_diff", allowed_len_diff)
         check_reduction(reduction)
         self.allowed_len_diff = allowed_len_diff
         self.reduction = reduction
@@ -194,14 +204,16 @@ class NLLLoss(torch.nn.Module):
 
     def __init__(
         self,
+        *,
         label_smoothing: float = 0.0,
         allowed_len_diff: int = 3,
         weight: Optional[Tensor] = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
         check_fraction("label_smoothing", label_smoothing)
+        check_whole("allowed_len_diff", allowed_len_diff)
+        check_reduction(reduction)
         self.label_smoothing = float(label_smoothing)
         self.allowed_len_diff = allowed_len_diff
         self.register_buffer("weight", None if weight is None else weight.detach().clone())

@@ -70,7 +70,7 @@ class ContrastiveLoss(nn.Module):
 
     def __init__(self, logit_temp: float) -> None:
         super().__init__()
-        check_positive("logit_temp", float(logit_temp))
+        check_positive("logit_temp", logit_temp)
         self.logit_temp = float(logit_temp)
 
     def forward(self, x: Tensor, y: Tensor, negs: Tensor) -> Tuple[Tensor, Tensor]:

@@ -6,8 +6,13 @@ from typing import Final, Optional
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_fraction
-from scriptable._core.labels import legal_index
+from scriptable._core.checks import (
+    check_fraction,
+    check_whole,
+)
+from scriptable._core.labels import (
+    legal_index,
+)
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import check_reduction, reduce_valid
 from scriptable.losses._frames import as_frames, like_targets, picked, zero_unless
@@ -57,6 +62,7 @@ def kldiv_loss(
         tensor(1.2040)
     """
     check_fraction("label_smoothing", label_smoothing)
+    check_whole("pad_idx", pad_idx)
     frames, labels, mask = as_frames(
         "log_probabilities", log_probabilities, targets, length, allowed_len_diff
     )
@@ -117,14 +123,17 @@ class KLDivLoss(nn.Module):
 
     def __init__(
         self,
+        *,
         label_smoothing: float = 0.0,
         allowed_len_diff: int = 3,
         pad_idx: int = 0,
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
         check_fraction("label_smoothing", label_smoothing)
+        check_whole("allowed_len_diff", allowed_len_diff)
+        check_whole("pad_idx", pad_idx)
+        check_reduction(reduction)
         self.label_smoothing = float(label_smoothing)
         self.allowed_len_diff = allowed_len_diff
         self.pad_idx = pad_idx

@@ -6,7 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_positive
+from scriptable._core.checks import (
+    check_choice,
+    check_size,
+    check_whole,
+)
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import checked_counts
 
@@ -56,7 +60,7 @@ class Laplacian(nn.Module):
 
     def __init__(self, kernel_size: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        check_positive("kernel_size", kernel_size)
+        check_size("kernel_size", kernel_size)
         self.kernel_size = kernel_size
         kernel = -torch.ones(1, 1, kernel_size, kernel_size, dtype=dtype)
         kernel[0, 0, kernel_size // 2, kernel_size // 2] = kernel_size**2 - 1.0
@@ -124,6 +128,7 @@ class LaplacianVarianceLoss(nn.Module):
 
     def __init__(self, kernel_size: int = 3, len_dim: int = 1) -> None:
         super().__init__()
+        check_whole("len_dim", len_dim)
         self.len_dim = len_dim
         self.laplacian = Laplacian(kernel_size=kernel_size)
 

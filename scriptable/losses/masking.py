@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.callables import as_module
-from scriptable._core.checks import check_broadcast, check_choice, check_fraction, check_shape
+from scriptable._core.checks import (
+    check_broadcast,
+    check_choice,
+    check_fraction,
+    check_shape,
+    check_whole,
+)
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import (
     check_reduction,
@@ -61,6 +67,7 @@ def compute_length_mask(data: Tensor, length: Optional[Tensor] = None, len_dim: 
         <BLANKLINE>
                 [[1, 0], [1, 0], [1, 0], [1, 0], [1, 0]]])
     """
+    check_whole("len_dim", len_dim)
     if length is None:
         return torch.ones_like(data)
     dim = len_dim + data.dim() if len_dim < 0 else len_dim
@@ -120,6 +127,7 @@ def reduce_loss(
         (tensor(3.), tensor([1.5000, 6.0000]))
     """
     check_reduction(reduction)
+    check_fraction("label_smoothing", label_smoothing)
     check_broadcast("mask", mask, list(loss.shape))
     mask = mask.expand(loss.shape)
     loss = _valid(loss, mask)
@@ -136,7 +144,6 @@ def _valid(loss: Tensor, mask: Tensor) -> Tensor:
 
 
 def _smooth(loss: Tensor, predictions: Optional[Tensor], valid: Tensor, smoothing: float) -> Tensor:
-    check_fraction("label_smoothing", smoothing)
     if predictions is None:
         raise ValueError("predictions: expected a tensor to smooth labels with, got None")
     if predictions.dim() < 2:
@@ -303,6 +310,7 @@ class MaskedLoss(nn.Module):
     def __init__(
         self,
         loss_fn: Callable[[Tensor, Tensor], Tensor],
+        *,
         label_smoothing: float = 0.0,
         mask_shape: str = "targets",
         reduction: str = "mean",

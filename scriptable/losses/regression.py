@@ -6,7 +6,13 @@ from typing import Final, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_not_negative, check_rank, check_shape
+from scriptable._core.checks import (
+    check_not_negative,
+    check_number,
+    check_rank,
+    check_shape,
+    check_whole,
+)
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import (
     check_reduction,
@@ -183,6 +189,7 @@ def distance_diff_loss(
         >>> loss
         tensor(0.2967)
     """
+    check_number("beta", beta)
     check_not_negative("max_weight", max_weight)
     check_rank("predictions", predictions, "[B, T]", 2)
     batch, frames = predictions.shape
@@ -222,8 +229,9 @@ class L1Loss(nn.Module):
     allowed_len_diff: Final[int]
     reduction: Final[str]
 
-    def __init__(self, allowed_len_diff: int = 3, reduction: str = "mean") -> None:
+    def __init__(self, *, allowed_len_diff: int = 3, reduction: str = "mean") -> None:
         super().__init__()
+        check_whole("allowed_len_diff", allowed_len_diff)
         check_reduction(reduction)
         self.allowed_len_diff = allowed_len_diff
         self.reduction = reduction
@@ -258,8 +266,9 @@ class MSELoss(nn.Module):
     allowed_len_diff: Final[int]
     reduction: Final[str]
 
-    def __init__(self, allowed_len_diff: int = 3, reduction: str = "mean") -> None:
+    def __init__(self, *, allowed_len_diff: int = 3, reduction: str = "mean") -> None:
         super().__init__()
+        check_whole("allowed_len_diff", allowed_len_diff)
         check_reduction(reduction)
         self.allowed_len_diff = allowed_len_diff
         self.reduction = reduction
@@ -297,11 +306,12 @@ class DistanceDiffLoss(nn.Module):
     reduction: Final[str]
 
     def __init__(
-        self, beta: float = 0.25, max_weight: float = 100.0, reduction: str = "mean"
+        self, *, beta: float = 0.25, max_weight: float = 100.0, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
+        check_number("beta", beta)
         check_not_negative("max_weight", max_weight)
+        check_reduction(reduction)
         self.beta = float(beta)
         self.max_weight = float(max_weight)
         self.reduction = reduction

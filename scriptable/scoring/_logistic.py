@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from scriptable._core.checks import check_real
 from scriptable._core.numeric import softplus
 
 
 def check_prior(prior: float, name: str = "prior") -> None:
     """Raise unless the prior is inside (0, 1)."""
+    check_real(name, prior)
     if not 0.0 < prior < 1.0:
         raise ValueError(f"{name}: expected a probability inside (0, 1), got {prior}")
 

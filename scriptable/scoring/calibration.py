@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.checks import check_number
 from scriptable.metrics import check_trials
 from scriptable.metrics._trials import check_finite
 from scriptable.scoring._logistic import check_prior, logistic_regression
@@ -44,6 +45,8 @@ class AffineCalibration(nn.Module):
 
     def __init__(self, scale: float = 1.0, offset: float = 0.0) -> None:
         super().__init__()
+        check_number("scale", scale)
+        check_number("offset", offset)
         self.register_buffer("scale", torch.tensor(float(scale)))
         self.register_buffer("offset", torch.tensor(float(offset)))
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.checks import check_number
 from scriptable._core.numeric import at_least_float32
 from scriptable.metrics import check_trials
 from scriptable.scoring._logistic import check_prior, logistic_regression
@@ -49,11 +50,12 @@ class Fusion(nn.Module):
 
     def __init__(self, weights: Sequence[float], offset: float = 0.0) -> None:
         super().__init__()
+        for k, weight in enumerate(weights):
+            check_number(f"weights[{k}]", weight)
+        check_number("offset", offset)
         values = torch.tensor([float(w) for w in weights])
         if len(values) == 0:
             raise ValueError("weights: expected one or more, got none")
-        if not (bool(torch.isfinite(values).all()) and math.isfinite(offset)):
-            raise ValueError("weights, offset: expected finite numbers")
         self.register_buffer("weights", values)
         self.register_buffer("offset", torch.tensor(float(offset)))
 
@@ -208,6 +210,10 @@ class SASVScore(nn.Module):
         spoof_prior: float = 0.5,
     ) -> None:
         super().__init__()
+        check_number("asv_scale", asv_scale)
+        check_number("asv_offset", asv_offset)
+        check_number("cm_scale", cm_scale)
+        check_number("cm_offset", cm_offset)
         check_prior(spoof_prior, "spoof_prior")
         self.asv = AffineCalibration(asv_scale, asv_offset)
         self.cm = AffineCalibration(cm_scale, cm_offset)

@@ -5,7 +5,7 @@ from typing import Final, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_rank
+from scriptable._core.checks import check_choice, check_rank, check_whole
 from scriptable._core.numeric import at_least_float32, unit
 from scriptable.scoring.cosine import check_embeddings, check_pair, cosine_score, speaker_centroid
 
@@ -137,6 +137,7 @@ def _check_directions(cohort: Tensor, form: str, top: int) -> None:
 
 
 def _check_top(top: int, cohort: int) -> None:
+    check_whole("top", top)
     if top < 2:
         raise ValueError(f"top: expected 2 or more, got {top}")
     if top > cohort:

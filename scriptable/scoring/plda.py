@@ -5,6 +5,7 @@ from typing import Final, Optional
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.checks import check_flag
 from scriptable._core.numeric import at_least_float32, unit
 from scriptable.scoring.cosine import check_pair
 
@@ -110,6 +111,7 @@ class PLDA(nn.Module):
         length_norm: bool = True,
     ) -> None:
         super().__init__()
+        check_flag("length_norm", length_norm)
         size = _check_model(mean, within, between)
         if lda is None:
             lda = torch.eye(size)

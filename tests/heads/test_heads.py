@@ -123,7 +123,7 @@ def test_wrong_dtype_of_labels(name, dtype) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 3), (4,), (2, 2, 2)])
 def test_binary_loss_checks_shapes(shape) -> None:
-    message = f"pred: expected shape [B, 2], got {list(shape)}"
+    message = f"pred: expected shape [B, 2] or [B, 1], got {list(shape)}"
     for loss in (ASVSpoofBinaryLoss(), scripted(ASVSpoofBinaryLoss())):
         for method in (loss.score, loss.bonafide_score, lambda x, f=loss: f(x, x)):
             with pytest.raises((ValueError, torch.jit.Error), match=re.escape(message)):
@@ -144,10 +144,12 @@ def test_binary_loss_checks_shapes(shape) -> None:
             "bonafide_label: expected a label in [0, 2], got -1",
         ),
         (lambda: AMSoftmax(4, s=0.0), "s: expected a value above 0, got 0.0"),
-        (lambda: AMSoftmax(4, s=math.nan), "s: expected a value above 0, got nan"),
+        (lambda: AMSoftmax(4, s=math.nan), "s: expected a finite number, got nan"),
+        (lambda: AMSoftmax(4, s=math.inf), "s: expected a finite number, got inf"),
+        (lambda: AMSoftmax(4, m=math.nan), "m: expected a finite number, got nan"),
         (lambda: OCSoftmax(4, alpha=-1.0), "alpha: expected a value above 0, got -1.0"),
-        (lambda: ASoftmax(4, m=0), "m: expected an integer of 1 or more, got 0"),
-        (lambda: ASoftmax(4, m=2.5), "m: expected an integer of 1 or more, got 2.5"),
+        (lambda: ASoftmax(4, m=0), "m: expected a value above 0, got 0"),
+        (lambda: ASoftmax(4, m=2.5), "m: expected a whole number, got 2.5"),
         (lambda: ASoftmax(4, gamma=-1), "gamma: expected a value of 0 or above, got -1"),
         (lambda: ASoftmax(4, lambda_min=-1), "lambda_min: expected a value of 0 or above, got -1"),
         (lambda: ASoftmax(4, lambda_max=-1), "lambda_max: expected a value of 0 or above, got -1"),
@@ -287,7 +289,7 @@ def test_a_softmax_equals_the_arc_cosine_form(m, annealing) -> None:
     for gamma in (0.0, 0.5, 2.0):
         expected = (1 - torch.exp(-nll)) ** gamma * nll
         actual = a_softmax_loss(
-            cosine, norm, labels, torch.tensor(annealing).double(), m=m, gamma=gamma
+            cosine, norm, labels, torch.tensor(annealing).double(), margin=m, gamma=gamma
         )
         torch.testing.assert_close(actual, expected, atol=1e-10, rtol=1e-10)
 
@@ -299,7 +301,7 @@ def test_the_slope_of_a_softmax_does_not_turn_at_the_ends(m) -> None:
         for cosine in (end, end * (1 - 1e-9)):
             target = torch.tensor([[cosine, 0.1]], dtype=torch.float64, requires_grad=True)
             norm, still = torch.ones(1, 1).double(), torch.tensor(0.0).double()
-            loss = a_softmax_loss(target, norm, torch.tensor([0]), still, m=m, gamma=0.0)
+            loss = a_softmax_loss(target, norm, torch.tensor([0]), still, margin=m, gamma=0.0)
             slopes.append(torch.autograd.grad(loss.sum(), target)[0])
         assert float(slopes[0][0, 0]) < 0
         torch.testing.assert_close(slopes[0], slopes[1], atol=1e-5, rtol=1e-5)

@@ -21,6 +21,7 @@ CRITERIA: dict[str, dict[str, Any]] = {
     "softmax": {},
     "contrast": {"loss_method": "contrast"},
     "floor": {"similarity_floor": 1e-6},
+    "mean": {"reduction": "mean"},
 }
 Results = dict[tuple[str, torch.dtype], tuple[dict[str, Any], list[dict[str, Any]]]]
 

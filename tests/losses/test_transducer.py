@@ -1,6 +1,12 @@
 """The transducer loss against its definition, a recursion in NumPy, and torchaudio."""
 
+import importlib.util
+import json
+import math
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -283,6 +289,51 @@ def test_needs_no_numba_where_the_peer_does() -> None:
     except ImportError:
         with pytest.raises(ImportError, match=r"[Nn]umba"):
             losses.transducer_loss(*arguments)
+
+
+FLAT = torch.zeros(2, 4, 3, 5)
+PADDED = (
+    torch.tensor([[1, 2], [3, 0]]),
+    torch.tensor([1.0, 0.5]),
+    torch.tensor([1.0, 0.5]),
+    0,
+)
+
+
+def test_the_loss_is_per_item_and_its_gradient_is_its_own() -> None:
+    """SpeechBrain 1.1.2 divides an item's loss, but not its gradient, by its frames: 4 and 2."""
+    items = transducer_loss(FLAT, *PADDED, "none")
+    # Ten and two alignments of 4 + 2 and 2 + 1 steps, each step of probability 1/5.
+    expected = [6 * math.log(5) - math.log(10), 3 * math.log(5) - math.log(2)]
+    assert items.tolist() == pytest.approx(expected)
+    assert items.tolist() == pytest.approx([7.3540, 4.1352], abs=1e-4)
+    theirs = sum(x / frames for x, frames in zip(expected, (4, 2), strict=True)) / 2
+    ours = float(transducer_loss(FLAT, *PADDED, "mean"))
+    assert (ours, theirs) == pytest.approx((5.7446, 1.9530), abs=1e-4)
+    slopes = {}
+    for reduction in ("mean", "sum"):
+        leaf = FLAT.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(transducer_loss(leaf, *PADDED, reduction), leaf)
+        slopes[reduction] = float(gradient.norm())
+    assert slopes == pytest.approx({"mean": 0.9445, "sum": 1.8889}, abs=1e-4)
+
+
+def test_what_speechbrain_gives_for_the_same() -> None:
+    """Its ``mean`` has our value over the frames, and the gradient of our sum."""
+    for package in ("numba", "speechbrain"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install {package}")
+    script = Path(__file__).parent / "transducer_in_numba.py"
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    theirs = json.loads(run.stdout.splitlines()[-1])
+    assert theirs["none"]["value"] == pytest.approx([7.3540 / 4, 4.1352 / 2], abs=1e-4)
+    assert theirs["mean"]["value"] == pytest.approx(1.9530, abs=1e-4)
+    leaf = FLAT.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(transducer_loss(leaf, *PADDED, "sum"), leaf)
+    for reduction in ("mean", "sum", "none"):
+        assert theirs[reduction]["gradient"] == pytest.approx(
+            gradient.reshape(-1).tolist(), abs=1e-6
+        )
 
 
 def test_the_exported_program_does_not_grow_with_the_number_of_frames() -> None:

@@ -150,7 +150,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "P2SGrad": {"in_dim": 4},
     "PitWrapper": {"base_loss": {"type": "MSELoss", "reduction": "none"}},
     "Softmax": {"nout": 4, "nclasses": 3},
-    "SphereFace2": {"nout": 4, "nclasses": 3},
+    "SphereFace2": {"embedding_dim": 4, "n_classes": 3},
     "TransducerLoss": {"blank_index": 0},
 }
 
@@ -216,7 +216,7 @@ WRONG = [
         "loss.class_weights: expected a list or null, got the text 'x'",
     ),
     ({"type": "AMSoftmax", "embedding_dim": 4, "s": -1}, "loss.s: expected a value above 0"),
-    ({"type": "AMSoftmax", "embedding_dim": -4}, "loss: AMSoftmax cannot be built: "),
+    ({"type": "AMSoftmax", "embedding_dim": -4}, "loss.embedding_dim: expected a value above 0"),
     ({"type": "AMSoftmax", "embedding_dim": None}, "loss.embedding_dim: expected a whole number"),
     (
         {"type": "AAMSoftmax", "nout": 4, "nclasses": 2, "easy_margin": 1},

@@ -173,8 +173,13 @@ def test_the_library_knows_nothing_of_export() -> None:
         assert not imported(path) & {"tests", "benchmarks"}, path
 
 
-def test_peers_are_imported_by_tests_and_benchmarks_only() -> None:
+def test_peers_are_imported_by_tests_benchmarks_and_their_adapters_only() -> None:
+    adapters = ROOT / "scriptable" / "compat"
     for path in LIBRARY + EXPORT:
+        if path.is_relative_to(adapters):
+            assert imported(path) <= {"espnet2", "scriptable", "torch", "typing"}, path
+            continue
+        assert "scriptable.compat" not in path.read_text(), path
         assert not imported(path) & {"speechbrain", "espnet2", "deepfense"}, path
 
 

@@ -26,4 +26,13 @@ ROWS = [
         also=("asvspoof_binary_loss",),
         on_device=True,
     ),
+    Row(
+        entry="ASVSpoofBinaryLoss",
+        variant="one column",
+        module=scriptable.ASVSpoofBinaryLoss,
+        methods={
+            "forward": lambda g: (draw.normal(g, _BATCH, 1), draw.labels(g, _BATCH, 1)),
+            "bonafide_score": lambda g: (draw.normal(g, _BATCH, 1),),
+        },
+    ),
 ]

@@ -12,4 +12,5 @@ ROWS = [
         lambda: scriptable.GE2ELoss(-2, 1, "contrast", 0.0),
         "contrast, floor, negative w",
     ),
+    metric("GE2ELoss", lambda: scriptable.GE2ELoss(reduction="mean"), "mean", idle=SHIFT),
 ]

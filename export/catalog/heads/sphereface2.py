@@ -1,7 +1,7 @@
 """Rows of SphereFace2."""
 
 import scriptable
-from export.catalog.heads._kinds import DIM, SPEAKERS, one_hot, speaker
+from export.catalog.heads._kinds import DIM, SPEAKERS, labelled, one_hot, speaker
 
 ROWS = [
     speaker(
@@ -15,5 +15,18 @@ ROWS = [
         lambda: scriptable.SphereFace2(DIM, SPEAKERS, 32.0, 0.2, 0.5, 1),
         "t=1, one-hot",
         one_hot,
+    ),
+    speaker(
+        "SphereFace2",
+        lambda: scriptable.SphereFace2(DIM, SPEAKERS, variant="wespeaker"),
+        "as in WeSpeaker, column of labels",
+        labelled(1),
+    ),
+    speaker(
+        "SphereFace2",
+        lambda: scriptable.SphereFace2(
+            DIM, SPEAKERS, margin=0.15, margin_type="A", variant="wespeaker"
+        ),
+        "as in WeSpeaker, margin on the angle",
     ),
 ]

@@ -16,6 +16,7 @@ from scriptable.losses.separation._assignment import (
 from scriptable.losses.separation.snr import (
     FrozenEps,
     centred,
+    check_guard,
     negative_si_snr,
     negative_snr,
     signal,
@@ -36,6 +37,7 @@ def _each_source(
 def _pit(
     source: Tensor, estimate_source: Tensor, eps: float, relative_eps: bool, scale_invariant: bool
 ) -> Tensor:
+    check_guard(eps, relative_eps)
     if source.dim() < 3:
         raise ValueError(f"source: expected shape [B, T, ..., C], got {list(source.shape)}")
     check_shape("estimate_source", estimate_source, list(source.shape))

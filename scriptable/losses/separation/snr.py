@@ -5,7 +5,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_positive, check_shape
+from scriptable._core.checks import (
+    check_flag,
+    check_not_negative,
+    check_positive,
+    check_shape,
+)
 from scriptable._core.numeric import at_least_float32, inverse_norm, unit
 
 
@@ -24,6 +29,12 @@ def centred(x: Tensor, dim: int) -> Tensor:
 def _decibels(ratio: Tensor, eps: float) -> Tensor:
     """10 log10(ratio + eps)."""
     return 10.0 * torch.log10(ratio + eps)
+
+
+def check_guard(eps: float, relative_eps: bool) -> None:
+    """Raise unless the guard of the quotients is a number, and its kind a flag."""
+    check_not_negative("eps", eps)
+    check_flag("relative_eps", relative_eps)
 
 
 def negative_si_snr(source: Tensor, estimate: Tensor, dim: int, eps: float) -> Tensor:
@@ -92,6 +103,7 @@ def cal_si_snr(
         tensor([[[ 25.2142, 144.1789],
                  [130.9283,  25.2142]]])
     """
+    check_guard(eps, relative_eps)
     _check_pair(source, estimate_source)
     reference = centred(signal(source), 0)
     estimate = centred(signal(estimate_source), 0)
@@ -135,6 +147,7 @@ def cal_snr(
         >>> print(cal_snr(x, 0.9 * x))
         tensor([[[[-20.0000]]]])
     """
+    check_guard(eps, relative_eps)
     _check_pair(source, estimate_source)
     reference = centred(signal(source), 0)
     estimate = centred(signal(estimate_source), 0)
@@ -207,6 +220,7 @@ class FrozenEps(nn.Module):
     def __init__(self, eps: float = 1e-8, relative_eps: bool = False) -> None:
         super().__init__()
         check_positive("eps", eps)
+        check_flag("relative_eps", relative_eps)
         self.eps = float(eps)
         self.relative_eps = bool(relative_eps)
 

@@ -10,9 +10,17 @@ from typing import List, Tuple
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_rank, check_shape
-from scriptable._core.labels import legal_index
-from scriptable._core.numeric import mean_of
+from scriptable._core.checks import (
+    check_rank,
+    check_shape,
+    check_whole,
+)
+from scriptable._core.labels import (
+    legal_index,
+)
+from scriptable._core.numeric import (
+    mean_of,
+)
 from scriptable._core.reduction import check_reduction
 
 Step = Callable[[Tensor, Tuple[Tensor, ...]], Tensor]
@@ -28,6 +36,7 @@ def check_targets(targets: Tensor, batch: int) -> None:
 
 def blank_class(blank_index: int, classes: int) -> int:
     """The class of the blank, counted from the end where the index is negative."""
+    check_whole("blank_index", blank_index)
     if not -classes <= blank_index < classes:
         raise ValueError(
             f"blank_index: expected a label in [{-classes}, {classes - 1}], got {blank_index}"

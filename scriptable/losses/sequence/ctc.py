@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_rank
+from scriptable._core.checks import check_rank, check_whole
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import check_reduction, checked_counts
 from scriptable.losses.sequence._lattice import (
@@ -181,6 +181,7 @@ class CTCLoss(nn.Module):
 
     def __init__(self, blank_index: int, reduction: str = "mean") -> None:
         super().__init__()
+        check_whole("blank_index", blank_index)
         check_reduction(reduction)
         self.blank_index = blank_index
         self.reduction = reduction

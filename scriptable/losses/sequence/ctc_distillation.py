@@ -5,7 +5,7 @@ from typing import Final, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_rank, check_shape
+from scriptable._core.checks import check_rank, check_shape, check_whole
 from scriptable._core.numeric import at_least_float32
 from scriptable._core.reduction import checked_counts
 from scriptable.losses.sequence._lattice import blank_class, label_column, reduce_items, within
@@ -95,6 +95,7 @@ class CTCLossKD(nn.Module):
 
     def __init__(self, blank_index: int, device: str = "cpu") -> None:
         super().__init__()
+        check_whole("blank_index", blank_index)
         self.blank_index = blank_index
         self.device = device
 

@@ -6,10 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_rank
-from scriptable._core.numeric import at_least_float32, precise_product
-from scriptable._core.reduction import check_reduction, checked_counts
-from scriptable._core.values import in_plain_eager
+from scriptable._core.checks import (
+    check_flag,
+    check_rank,
+    check_whole,
+)
+from scriptable._core.numeric import (
+    at_least_float32,
+    precise_product,
+)
+from scriptable._core.reduction import (
+    check_reduction,
+    checked_counts,
+)
+from scriptable._core.values import (
+    in_plain_eager,
+)
 from scriptable.losses.sequence._lattice import (
     blank_class,
     check_targets,
@@ -152,6 +164,7 @@ def transducer_loss(
             f"logits: expected shape [B, T, {targets.shape[1] + 1}, C], got {list(logits.shape)}"
         )
     check_reduction(reduction)
+    check_flag("use_torchaudio", use_torchaudio)
     blank = blank_class(blank_index, classes)
     frames = checked_counts("input_lens", input_lens, batch, steps)
     counts = checked_counts("target_lens", target_lens, batch, targets.shape[1])
@@ -190,7 +203,9 @@ class TransducerLoss(nn.Module):
         self, blank_index: int, reduction: str = "mean", use_torchaudio: bool = True
     ) -> None:
         super().__init__()
+        check_whole("blank_index", blank_index)
         check_reduction(reduction)
+        check_flag("use_torchaudio", use_torchaudio)
         self.blank_index = blank_index
         self.reduction = reduction
         self.use_torchaudio = use_torchaudio
