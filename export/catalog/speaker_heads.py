@@ -28,6 +28,10 @@ def _one_hot(g: Generator) -> Inputs:
     return (*_input(g), nn.functional.one_hot(labels, _CLASSES))
 
 
+def _soft(g: Generator) -> Inputs:
+    return (*_input(g), draw.normal(g, _BATCH, _CLASSES).softmax(1))
+
+
 def _head(
     entry: str,
     module: Callable[[], nn.Module],
@@ -55,6 +59,7 @@ _ARC_NAME = "ArcMarginProduct_intertopk_subcenter"
 ROWS = [
     _head("Softmax", lambda: scriptable.Softmax(_DIM, _CLASSES)),
     _head("Softmax", lambda: scriptable.Softmax(_DIM, _CLASSES), "column of labels", _with(1)),
+    _head("Softmax", lambda: scriptable.Softmax(_DIM, _CLASSES), "soft labels", _soft),
     _head("AAMSoftmax", lambda: scriptable.AAMSoftmax(_DIM, _CLASSES), also=("aam_softmax_loss",)),
     _head(
         "AAMSoftmax",
@@ -68,6 +73,7 @@ ROWS = [
         "easy margin, column of labels",
         _with(1),
     ),
+    _head("AAMSoftmax", lambda: scriptable.AAMSoftmax(_DIM, _CLASSES), "soft labels", _soft),
     _head(_ARC_NAME, lambda: _ARC(_DIM, _CLASSES), also=("subcenter_intertopk_loss",)),
     _head(
         _ARC_NAME,
@@ -81,6 +87,7 @@ ROWS = [
         "large margin, easy, column of labels",
         _with(1),
     ),
+    _head(_ARC_NAME, lambda: _ARC(_DIM, _CLASSES), "soft labels", _soft),
     _head(
         "SphereFace2",
         lambda: scriptable.SphereFace2(_DIM, _CLASSES),
