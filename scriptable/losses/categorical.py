@@ -147,7 +147,7 @@ class ClassificationError(torch.nn.Module):
         - error: a scalar, ``[B]`` for ``batch``, the shape of the targets for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes or an unknown reduction.
+        ValueError: on mismatched shapes, lengths that are not relative, or an unknown reduction.
 
     Example:
         >>> error = ClassificationError(reduction="sum")

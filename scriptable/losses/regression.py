@@ -63,7 +63,7 @@ def l1_loss(
         The loss: a scalar, ``[B]`` for ``batch``, ``[B, T, *]`` for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes or an unknown reduction.
+        ValueError: on mismatched shapes, lengths that are not relative, or an unknown reduction.
 
     Reference:
         ``speechbrain.nnet.losses.l1_loss``.
@@ -113,7 +113,7 @@ def mse_loss(
         The loss: a scalar, ``[B]`` for ``batch``, ``[B, T, *]`` for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes or an unknown reduction.
+        ValueError: on mismatched shapes, lengths that are not relative, or an unknown reduction.
 
     Reference:
         ``speechbrain.nnet.losses.mse_loss``.
@@ -218,7 +218,7 @@ class L1Loss(nn.Module):
         - loss: a scalar, ``[B]`` for ``batch``, ``[B, T, *]`` for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes or an unknown reduction.
+        ValueError: on mismatched shapes, lengths that are not relative, or an unknown reduction.
 
     Example:
         >>> loss = L1Loss(reduction="sum")
@@ -255,7 +255,7 @@ class MSELoss(nn.Module):
         - loss: a scalar, ``[B]`` for ``batch``, ``[B, T, *]`` for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes or an unknown reduction.
+        ValueError: on mismatched shapes, lengths that are not relative, or an unknown reduction.
 
     Example:
         >>> loss = MSELoss(reduction="sum")

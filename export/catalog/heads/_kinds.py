@@ -33,6 +33,11 @@ def one_hot(g: Generator) -> Inputs:
     return found, nn.functional.one_hot(labels, SPEAKERS)
 
 
+def soft(g: Generator) -> Inputs:
+    """Embeddings, and a probability of each speaker."""
+    return (*embeddings(g), draw.normal(g, _BATCH, SPEAKERS).softmax(1))
+
+
 def speaker(
     entry: str,
     module: Callable[[], nn.Module],

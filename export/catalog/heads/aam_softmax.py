@@ -1,11 +1,12 @@
 """Rows of softmax and of the additive angular margin over speakers."""
 
 import scriptable
-from export.catalog.heads._kinds import DIM, SPEAKERS, labelled, one_hot, speaker
+from export.catalog.heads._kinds import DIM, SPEAKERS, labelled, one_hot, soft, speaker
 
 ROWS = [
     speaker("Softmax", lambda: scriptable.Softmax(DIM, SPEAKERS)),
     speaker("Softmax", lambda: scriptable.Softmax(DIM, SPEAKERS), "column of labels", labelled(1)),
+    speaker("Softmax", lambda: scriptable.Softmax(DIM, SPEAKERS), "soft labels", soft),
     speaker("AAMSoftmax", lambda: scriptable.AAMSoftmax(DIM, SPEAKERS), also=("aam_softmax_loss",)),
     speaker(
         "AAMSoftmax",
@@ -19,4 +20,5 @@ ROWS = [
         "easy margin, column of labels",
         labelled(1),
     ),
+    speaker("AAMSoftmax", lambda: scriptable.AAMSoftmax(DIM, SPEAKERS), "soft labels", soft),
 ]

@@ -1,7 +1,7 @@
 """Rows of the margin over sub-centres with inter-class top k."""
 
 import scriptable
-from export.catalog.heads._kinds import DIM, SPEAKERS, labelled, one_hot, speaker
+from export.catalog.heads._kinds import DIM, SPEAKERS, labelled, one_hot, soft, speaker
 
 _ARC = scriptable.ArcMarginProduct_intertopk_subcenter
 _NAME = "ArcMarginProduct_intertopk_subcenter"
@@ -20,4 +20,5 @@ ROWS = [
         "large margin, easy, column of labels",
         labelled(1),
     ),
+    speaker(_NAME, lambda: _ARC(DIM, SPEAKERS), "soft labels", soft),
 ]
