@@ -43,7 +43,7 @@ new-loss: setup
 
 # What pyproject.toml's lowest versions can still do: script, trace and torch.export of every entry.
 test-oldest: .venv-oldest/.installed
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(WORKERS) --dist worksteal -p no:doctest \
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(WORKERS) --dist worksteal \
 	  $(addprefix --backend=,torchscript trace lite torch_export) \
 	  tests/export/parity/test_catalogue.py $(addprefix tests/,heads losses scoring metrics frontend)
 
