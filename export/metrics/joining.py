@@ -29,11 +29,15 @@ def join(scores: Columns, keys: Columns, part: str | None = None) -> Columns:
             f"{scores.place}: scores {kinds[scores.pairs]}, "
             f"but the protocol lists {kinds[keys.pairs]}"
         )
-    check_unique(keys)
     wanted = keys if part is None else keys.of_part(part)
-    if not wanted.trial.equals(scores.trial):
+    if wanted.trial.equals(scores.trial):
         check_unique(scores)
-        scores = scores.at(_places(scores, keys, wanted))
+    else:
+        places = _places(scores, keys, wanted)
+        if not _one_to_one(places, len(scores)):
+            check_unique(keys)
+            check_unique(scores)
+        scores = scores.at(places)
     if scores.key is not None:
         _refuse_other_keys(scores, wanted)
     return replace(
@@ -43,6 +47,13 @@ def join(scores: Columns, keys: Columns, part: str | None = None) -> Columns:
         llr=scores.llr,
         part=wanted.part if scores.part is None else scores.part,
     )
+
+
+def _one_to_one(places: Any, count: int) -> bool:
+    """Whether every score is taken once: then no trial comes twice, and none need be looked up."""
+    taken = np.zeros(count, dtype=bool)
+    taken[as_numpy(places)] = True
+    return len(places) == count and bool(taken.all())
 
 
 def _places(scores: Columns, keys: Columns, wanted: Columns) -> Any:

@@ -196,3 +196,18 @@ def test_the_page_lists_every_format() -> None:
     for layout in (*formats.FORMATS, formats.CSV):
         assert f"| `{layout.name}` |" in page, layout.name
         assert layout is formats.CSV or f"| `{layout.shown}` |" in page, layout.name
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_trial_that_comes_twice_is_seen_in_either_file(tmp_path: Path, order: int) -> None:
+    keys = [f"s f{i} - - bonafide" for i in range(5)]
+    scores = [f"f{i} {i}" for i in range(5)][::order]
+    for lines, path in ((keys, tmp_path / "k"), (scores, tmp_path / "s")):
+        for name, text in (("k", keys), ("s", scores)):
+            (tmp_path / name).write_text("\n".join(text))
+        path.write_text("\n".join([*lines, lines[0]]))
+        found = read(tmp_path / "s", "scores"), read(tmp_path / "k", "keys")
+        with pytest.raises(
+            InputError, match=rf"{path}:6: trial 'f\d' is also in line 1; name each"
+        ):
+            join(*found)
