@@ -280,9 +280,11 @@ def _fit(value: Any, option: Any, keys: Keys) -> tuple[bool, Any]:
     origin, is_list = get_origin(option), isinstance(value, (list, tuple))
     if origin is Annotated:
         plain, named = get_args(option)[:2]
-        if isinstance(named, Named) and isinstance(value, str):
+        if not isinstance(named, Named):
+            return _fit(value, plain, keys)
+        if isinstance(value, str):
             return value in named.functions, named.functions.get(value)
-        return _fit(value, plain, keys)
+        return callable(value), value
     if option in (Any, inspect.Parameter.empty):
         return True, value
     if option in (int, float):

@@ -146,7 +146,9 @@ class Projection(nn.Module):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        self.register_buffer("weight", matrix.t().unsqueeze(2).contiguous())
+        # A copy: a part of a larger matrix would drag the whole into a saved file.
+        weight = matrix.t().unsqueeze(2).clone(memory_format=torch.contiguous_format)
+        self.register_buffer("weight", weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply, as a convolution of width one: backends delegate it where a matmul splits."""

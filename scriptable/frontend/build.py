@@ -71,7 +71,7 @@ def _at_rate(
                 said = f"expected {sample_rate} as under sample_rate, got {given[name]}"
                 raise ConfigError((*keys, name), said)
             return {**given, name: sample_rate}
-    raise ConfigError((*keys[:1], "type"), f"{target.__name__} is no front end, but a layer")
+    raise ConfigError(keys, f"{target.__name__} is no front end, but a layer that follows one")
 
 
 def frontends() -> dict[str, type[nn.Module]]:
