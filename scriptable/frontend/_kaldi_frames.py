@@ -37,6 +37,7 @@ class KaldiFrames(nn.Module):
     """
 
     kernel: Tensor
+    ones: Tensor
     n_fft: Final[int]
     n_bins: Final[int]
     length: Final[int]
@@ -95,6 +96,7 @@ class KaldiFrames(nn.Module):
         # A floor of 0 is none: the energy is at least EPSILON in any case.
         self.log_energy_floor = math.log(max(energy_floor, EPSILON))
         self.register_buffer("kernel", self.make_kernel().to(torch.get_default_dtype()))
+        self.register_buffer("ones", torch.ones(2, 1, self.length))
 
     def make_kernel(self) -> Tensor:
         """The product of all linear steps, ``[2 * n_bins, 1, length]``, in float64."""
@@ -150,15 +152,14 @@ class KaldiFrames(nn.Module):
     def raw(self, x: Tensor) -> Tensor:
         """The energy before pre-emphasis and window."""
         x = self.padded(x) * self.scale
-        if self.remove_dc_offset:
-            # Frames lose their own means below; without the common one less is lost to rounding.
-            x = x - x.mean(2, keepdim=True)
-        ones = torch.ones(1, 1, self.length, dtype=x.dtype, device=x.device)
-        energy = F.conv1d(x * x, ones, stride=self.shift)
-        if self.remove_dc_offset:
-            total = F.conv1d(x, ones, stride=self.shift)
-            energy = energy - total * total / self.length
-        return energy
+        if not self.remove_dc_offset:
+            return F.conv1d(x * x, self.ones[:1], stride=self.shift)
+        # Frames lose their own means; without a common offset less of them is lost to rounding.
+        x = x - x.narrow(2, 0, 1)
+        # One convolution of two groups: XNNPACK cannot lower the product of two convolutions.
+        sums = F.conv1d(torch.cat([x * x, x], dim=1), self.ones, stride=self.shift, groups=2)
+        total = sums.narrow(1, 1, 1)
+        return sums.narrow(1, 0, 1) - total * total / self.length
 
     def windowed(self, power: Tensor) -> Tensor:
         """The energy after pre-emphasis and window, from the powers by Parseval's theorem."""

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from scriptable._core.checks import check_not_negative, check_positive, check_rank
 
 
+def over_time(x: Tensor) -> Tensor:
+    """``[B, F, T]`` as ``[B, F, 1, T]``, by a view: XNNPACK leaves ``unsqueeze`` outside."""
+    return x.view(x.size(0), x.size(1), 1, x.size(2))
+
+
 def mean_over_time(x: Tensor) -> Tensor:
     """The mean over T of ``[B, F, 1, T]``, kept: the one shape of a mean that XNNPACK takes."""
     return x.mean([2, 3], keepdim=True)
@@ -62,7 +67,7 @@ class CepstralNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
         check_rank("x", x, "[B, F, T]", 3)
-        y = x.unsqueeze(2)
+        y = over_time(x)
         y = y - mean_over_time(y)
         if self.std_norm:
             # Clamped before the root, whose slope at 0 is infinite.

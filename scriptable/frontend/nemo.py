@@ -12,7 +12,7 @@ from scriptable._core.checks import check_choice, check_not_negative
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._features import mel_filterbank
 from scriptable.frontend._layers import Log, Spectrogram, check_member
-from scriptable.frontend._steps import LogAbove, PreEmphasis
+from scriptable.frontend._steps import LogAbove, PreEmphasis, mean_over_time, over_time
 
 _WINDOWS: dict[str, Callable[..., Tensor]] = {
     "hann": torch.hann_window,
@@ -48,7 +48,7 @@ class ValidFrames(nn.Module):
         count = x.size(2)
         if self.kind == "all_features":
             count = count * x.size(1)
-        y = x.unsqueeze(2)
+        y = over_time(x)
         y = y - self.mean(y)
         variance = self.mean(y * y) * (float(count) / max(count - 1, 1))
         # The slope of sqrt at 0 is infinite; a variance this small is lost in the epsilon.
@@ -59,7 +59,7 @@ class ValidFrames(nn.Module):
         """The mean that is meant, of ``[B, F, 1, T]``; over time alone XNNPACK takes it."""
         if self.kind == "all_features":
             return x.mean([1, 2, 3], keepdim=True)
-        return x.mean([2, 3], keepdim=True)
+        return mean_over_time(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, F, T]`` to ``[B, F, T rounded up]``."""
