@@ -6,9 +6,20 @@ take tensors by position, and shapes never depend on values. The public names, f
 
 from scriptable._core.reduction import truncate
 from scriptable.config import ConfigError, build_loss, register_loss
+from scriptable.encoders.aasist import AASIST
 from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
 from scriptable.encoders.pooling import AttentiveStatisticsPooling
-from scriptable.frontend import LFCC, MFCC, LogMel
+from scriptable.frontend import (
+    LFCC,
+    MFCC,
+    AudioToMelSpectrogramPreprocessor,
+    CepstralNorm,
+    Fbank,
+    KaldiFbank,
+    KaldiMFCC,
+    LogMel,
+)
+from scriptable.frontend.build import build_frontend
 from scriptable.heads.aam_softmax import AAMSoftmax, Softmax, aam_softmax_loss
 from scriptable.heads.am_softmax import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
 from scriptable.heads.cross_entropy import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
@@ -147,6 +158,7 @@ from scriptable.windows import average_windows, cut_windows, window_starts
 __version__ = "0.1.0"
 
 __all__ = [
+    "AASIST",
     "ASVSPOOF5_ADCF",
     "ASVSPOOF5_ASV",
     "LFCC",
@@ -168,6 +180,7 @@ __all__ = [
     "AngularPrototypical",
     "ArcMarginProduct_intertopk_subcenter",
     "AttentiveStatisticsPooling",
+    "AudioToMelSpectrogramPreprocessor",
     "AutoencoderLoss",
     "AutoencoderLossDetails",
     "AutoencoderOutput",
@@ -175,6 +188,7 @@ __all__ = [
     "CTCLoss",
     "CTCLossKD",
     "Calibration",
+    "CepstralNorm",
     "ClassificationError",
     "ConfigError",
     "ContrastiveLoss",
@@ -186,11 +200,14 @@ __all__ = [
     "DistanceDiffLoss",
     "EmbeddingPipeline",
     "EqualErrorRate",
+    "Fbank",
     "Fusion",
     "FusionWeights",
     "GE2ELoss",
     "Interval",
     "KLDivLoss",
+    "KaldiFbank",
+    "KaldiMFCC",
     "L1Loss",
     "Laplacian",
     "LaplacianVarianceLoss",
@@ -239,6 +256,7 @@ __all__ = [
     "bayes_threshold",
     "bce_loss",
     "bootstrap_interval",
+    "build_frontend",
     "build_loss",
     "cal_si_snr",
     "cal_snr",

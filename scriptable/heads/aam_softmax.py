@@ -16,6 +16,9 @@ from scriptable._core.checks import (
     check_rank,
     check_size,
 )
+from scriptable._core.defaults import (
+    KeepsDefaults,
+)
 from scriptable._core.labels import (
     are_soft,
     class_indices,
@@ -27,7 +30,6 @@ from scriptable._core.numeric import (
     unit,
 )
 from scriptable.heads._centres import (
-    KeepsDefaults,
     accuracy_of,
     add_margin,
     class_cosines,

@@ -15,6 +15,9 @@ from scriptable._core.checks import (
     check_rank,
     check_size,
 )
+from scriptable._core.defaults import (
+    KeepsDefaults,
+)
 from scriptable._core.labels import (
     class_labels,
 )
@@ -28,7 +31,6 @@ from scriptable._core.numeric import (
 from scriptable.heads._centres import (
     ClassWeights,
     CosineProjection,
-    KeepsDefaults,
     bonafide_minus_spoof,
     check_classes,
 )

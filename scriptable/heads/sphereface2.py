@@ -15,6 +15,9 @@ from scriptable._core.checks import (
     check_real,
     check_size,
 )
+from scriptable._core.defaults import (
+    KeepsDefaults,
+)
 from scriptable._core.labels import (
     class_indices,
     class_labels,
@@ -24,7 +27,6 @@ from scriptable._core.numeric import (
     softplus,
 )
 from scriptable.heads._centres import (
-    KeepsDefaults,
     add_margin,
     class_cosines,
     sine,

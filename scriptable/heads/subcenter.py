@@ -18,6 +18,9 @@ from scriptable._core.checks import (
     check_size,
     check_whole,
 )
+from scriptable._core.defaults import (
+    KeepsDefaults,
+)
 from scriptable._core.labels import (
     are_soft,
     class_indices,
@@ -29,7 +32,6 @@ from scriptable._core.numeric import (
     unit,
 )
 from scriptable.heads._centres import (
-    KeepsDefaults,
     accuracy_of,
     add_margin,
     class_directions,
