@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import Counts, check_trials, count_trials, takes_arrays
+from scriptable.metrics._trials import Counts, count_trials, trials
 from scriptable.metrics.curve import equal_error_rate
 
 
@@ -62,7 +62,6 @@ def bayes_threshold(prior: float, cost_miss: float = 1.0, cost_false_alarm: floa
     return math.log(cost_false_alarm) - math.log(cost_miss) + math.log1p(-prior) - math.log(prior)
 
 
-@takes_arrays
 def min_dcf(
     scores: Tensor,
     labels: Tensor,
@@ -98,7 +97,7 @@ def min_dcf(
         >>> min_dcf(scores, labels, prior=0.5).cost, min_dcf(scores, labels, prior=0.01).cost
         (0.5, 0.5)
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     check_costs(prior, cost_miss, cost_false_alarm)
     counts = count_trials(scores, labels)
     return least_cost(counts, (cost_false_alarm * (1.0 - prior), cost_miss * prior))
@@ -127,7 +126,6 @@ def least_cost(counts: Counts, weights: tuple[float, ...]) -> DetectionCost:
     return DetectionCost(cost / norm, counts.threshold(best + 1))
 
 
-@takes_arrays
 def actual_dcf(
     llrs: Tensor,
     labels: Tensor,
@@ -161,7 +159,7 @@ def actual_dcf(
         >>> actual_dcf(llrs, labels, prior=0.5)
         DetectionCost(cost=1.0, threshold=0.0)
     """
-    check_trials(llrs, labels)
+    llrs, labels = trials(llrs, labels)
     threshold = bayes_threshold(prior, cost_miss, cost_false_alarm)
     _, miss, false_alarm = rates_at(llrs, labels, threshold)
     weight, other = cost_miss * prior, cost_false_alarm * (1.0 - prior)
@@ -178,7 +176,6 @@ def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> OperatingPoint
     )
 
 
-@takes_arrays
 def threshold_at(
     scores: Tensor,
     labels: Tensor,
@@ -214,7 +211,7 @@ def threshold_at(
         >>> threshold_at(scores, labels)
         OperatingPoint(threshold=0.625, miss=0.0, false_alarm=0.0)
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     lowest, highest = (float(x) for x in scores.aminmax())
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         trial = int(torch.isinf(scores).nonzero()[0])

@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_three_classes, check_trials, count_trials, takes_arrays
+from scriptable.metrics._trials import count_trials, trials
 from scriptable.metrics.cost import DetectionCost, least_cost
 from scriptable.metrics.curve import equal_error_rate
 
@@ -49,7 +49,6 @@ def check_tandem_costs(costs: TandemCosts) -> None:
         raise ValueError(f"costs: expected priors that sum to 1, got {total}")
 
 
-@takes_arrays
 def asv_error_rates(
     scores: Tensor, labels: Tensor, threshold: Optional[float] = None
 ) -> ASVErrorRates:
@@ -75,7 +74,7 @@ def asv_error_rates(
         >>> asv_error_rates(scores, labels)
         ASVErrorRates(miss=0.0, false_alarm=0.0, spoof_false_alarm=1.0)
     """
-    check_three_classes(scores, labels)
+    scores, labels = trials(scores, labels, 3)
     if threshold is None:
         genuine = labels != 2
         threshold = equal_error_rate(scores[genuine], labels[genuine]).threshold
@@ -86,7 +85,6 @@ def asv_error_rates(
     return ASVErrorRates(1.0 - rates[0], rates[1], rates[2])
 
 
-@takes_arrays
 def min_tdcf(
     scores: Tensor,
     labels: Tensor,
@@ -143,7 +141,7 @@ def min_tdcf(
         >>> round(min_tdcf(scores, labels, asv, form="2019").cost, 4)
         0.5
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     floor, on_miss, on_spoof = _tandem_constants(asv, form, costs)
     # C0 is paid at every threshold: the minimum is where the other two terms have theirs.
     cost, threshold = least_cost(count_trials(scores, labels), (on_spoof, on_miss))
@@ -173,7 +171,6 @@ def _tandem_constants(
     return constant, on_miss, on_spoof
 
 
-@takes_arrays
 def min_a_dcf(
     scores: Tensor,
     labels: Tensor,
@@ -217,7 +214,7 @@ def min_a_dcf(
         >>> min_a_dcf(scores, torch.tensor([1, 1, 0, 2, 0]))
         DetectionCost(cost=0.5, threshold=2.25)
     """
-    check_three_classes(scores, labels)
+    scores, labels = trials(scores, labels, 3)
     target = 1.0 - prior_nontarget - prior_spoof
     check_tandem_costs(
         TandemCosts(target, prior_nontarget, prior_spoof, cost_miss, cost_false_alarm, cost_spoof)

@@ -20,9 +20,7 @@ METRICS: dict[str, Callable[[Any, Any], Any]] = {
     "threshold_at": s.threshold_at,
     "cllr": s.cllr,
     "min_cllr": s.min_cllr,
-    "min_tdcf": lambda scores, labels: s.min_tdcf(
-        scores, labels, s.ASVErrorRates(0.05, 0.03, 0.4)
-    ),
+    "min_tdcf": lambda scores, labels: s.min_tdcf(scores, labels, s.ASVErrorRates(0.05, 0.03, 0.4)),
     "bootstrap_interval": lambda scores, labels: s.bootstrap_interval(
         s.equal_error_rate, scores, labels, rounds=5
     ),
