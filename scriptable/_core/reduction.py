@@ -94,9 +94,9 @@ def frame_counts(length: Tensor, frames: int) -> Tensor:
     a whole utterance, T = 1, half of the utterances would have none.
     """
     length = at_least_float32(length)
-    rounded = torch.floor(length * frames + 0.5)
-    least = (length > 0).to(length.dtype)
-    return torch.maximum(rounded, least).clamp(min=0, max=frames).long()
+    # As integers the halves are cut off, and whatever a NaN becomes is within bounds after it.
+    exact = torch.maximum(length * frames + 0.5, torch.ceil(length))
+    return exact.long().clamp(min=0, max=frames)
 
 
 def checked_counts(name: str, length: Tensor, batch: int, frames: int) -> Tensor:

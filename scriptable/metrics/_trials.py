@@ -1,9 +1,6 @@
 """Trial lists: checks, and one exact sort that every metric starts from."""
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple, Optional, TypeVar
+from typing import Any, NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -15,28 +12,10 @@ _TWO = ("non-target (label 0)", "target (label 1)")
 _THREE = (*_TWO, "spoof (label 2)")
 
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def takes_arrays(metric: _F) -> _F:
-    """Let a metric take lists and NumPy arrays for its ``scores`` or ``llrs``, and ``labels``."""
-    signature = inspect.signature(metric)
-    named = [name for name in ("scores", "llrs", "labels") if name in signature.parameters]
-
-    @functools.wraps(metric)
-    def with_tensors(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        for name in named:
-            value = bound.arguments.get(name)
-            if not isinstance(value, Tensor):
-                bound.arguments[name] = _tensor(value)
-        return metric(*bound.args, **bound.kwargs)
-
-    return with_tensors  # type: ignore[return-value]
-
-
-def _tensor(values: Any) -> Tensor:
-    """Numbers as a tensor; lists of Python's floats keep all their digits."""
+def tensor_of(values: Any) -> Tensor:
+    """A tensor, a NumPy array or a list as a tensor; a list's floats keep all their digits."""
+    if isinstance(values, Tensor):
+        return values
     if hasattr(values, "__array__"):
         array = values.__array__()
         # Neither what is read-only nor what runs backwards can be shared.
@@ -84,7 +63,6 @@ def midway(low: Tensor, high: Tensor) -> Tensor:
     return torch.where((middle > low) & (middle <= high), middle, high)
 
 
-@takes_arrays
 def check_trials(scores: Tensor, labels: Tensor) -> None:
     """Raise unless scores and labels make a two-class trial list without NaN.
 
@@ -101,7 +79,14 @@ def check_trials(scores: Tensor, labels: Tensor) -> None:
         ...
         ValueError: scores: expected numbers, got NaN at trial 1
     """
-    check_classes(scores, labels, _TWO)
+    trials(scores, labels)
+
+
+def trials(scores: Any, labels: Any, classes: int = 2) -> tuple[Tensor, Tensor]:
+    """Checked tensors of a trial list, which may come as arrays or lists."""
+    scores, labels = tensor_of(scores), tensor_of(labels)
+    check_classes(scores, labels, _TWO if classes == 2 else _THREE)
+    return scores, labels
 
 
 def check_finite(scores: Tensor) -> None:
@@ -112,11 +97,6 @@ def check_finite(scores: Tensor) -> None:
         raise ValueError(
             f"scores: expected finite numbers, got {float(scores[trial])} at trial {trial}"
         )
-
-
-def check_three_classes(scores: Tensor, labels: Tensor) -> None:
-    """Raise unless all of target (1), non-target (0) and spoof (2) are there, without NaN."""
-    check_classes(scores, labels, _THREE)
 
 
 def check_classes(scores: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:

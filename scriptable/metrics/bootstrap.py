@@ -8,7 +8,7 @@ from typing import NamedTuple, Union
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_classes, takes_arrays
+from scriptable.metrics._trials import check_classes, tensor_of
 
 Metric = Callable[[Tensor, Tensor], Union[float, tuple[float, ...]]]
 
@@ -20,7 +20,6 @@ class Interval(NamedTuple):
     high: float
 
 
-@takes_arrays
 def bootstrap_interval(
     metric: Metric,
     scores: Tensor,
@@ -71,6 +70,7 @@ def bootstrap_interval(
         raise ValueError(f"level: expected a probability inside (0, 1), got {level}")
     if rounds < 2:
         raise ValueError(f"rounds: expected 2 or more, got {rounds}")
+    scores, labels = tensor_of(scores), tensor_of(labels)
     names = ("non-target (label 0)", "target (label 1)", "spoof (label 2)")
     three = len(labels) > 0 and bool((labels == 2).any())
     for column in scores.unbind(1) if scores.dim() == 2 else (scores,):

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from scriptable._core.numeric import softplus
-from scriptable.metrics._trials import check_trials, count_trials, takes_arrays
+from scriptable.metrics._trials import count_trials, trials
 from scriptable.metrics.curve import hull_of
 
 
-@takes_arrays
 def cllr(llrs: Tensor, labels: Tensor) -> float:
     r"""The information that log-likelihood ratios lack, in bits.
 
@@ -37,7 +36,7 @@ def cllr(llrs: Tensor, labels: Tensor) -> float:
         >>> round(cllr(torch.tensor([-2.0, 1.0, 3.0]), torch.tensor([0, 1, 1])), 4)
         0.2221
     """
-    check_trials(llrs, labels)
+    llrs, labels = trials(llrs, labels)
     x, target = llrs.double(), labels == 1
     loss = softplus(torch.where(target, -x, x))
     targets = int(target.sum())
@@ -47,7 +46,6 @@ def cllr(llrs: Tensor, labels: Tensor) -> float:
     return float(on_targets + on_others) / (2.0 * math.log(2.0))
 
 
-@takes_arrays
 def min_cllr(scores: Tensor, labels: Tensor) -> float:
     r"""The :func:`cllr` that remains after the best monotone calibration of the scores.
 
@@ -73,7 +71,7 @@ def min_cllr(scores: Tensor, labels: Tensor) -> float:
         >>> round(min_cllr(torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0, 1, 0, 1])), 4)
         0.5
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     counts = count_trials(scores, labels)
     vertices = hull_of(counts)
     zero = torch.zeros(1, dtype=torch.int64)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import Counts, check_finite, check_trials, count_as, takes_arrays
+from scriptable.metrics._trials import Counts, check_finite, count_as, trials
 from scriptable.metrics.curve import equal_error_rate
 
 
@@ -87,7 +87,6 @@ def bayes_threshold(prior: float, cost_miss: float = 1.0, cost_false_alarm: floa
     return math.log(cost_false_alarm) - math.log(cost_miss) + math.log1p(-prior) - math.log(prior)
 
 
-@takes_arrays
 def min_dcf(
     scores: Tensor,
     labels: Tensor,
@@ -125,7 +124,7 @@ def min_dcf(
         >>> min_dcf(scores, labels, prior=0.5).cost, min_dcf(scores, labels, prior=0.01).cost
         (0.5, 0.5)
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     check_costs(prior, cost_miss, cost_false_alarm)
     counts = count_as(scores, labels, convention)
     return least_cost(counts, (cost_false_alarm * (1.0 - prior), cost_miss * prior))
@@ -154,7 +153,6 @@ def least_cost(counts: Counts, weights: tuple[float, ...]) -> DetectionCost:
     return DetectionCost(cost / norm, counts.threshold(best + 1))
 
 
-@takes_arrays
 def actual_dcf(
     llrs: Tensor,
     labels: Tensor,
@@ -188,7 +186,7 @@ def actual_dcf(
         >>> actual_dcf(llrs, labels, prior=0.5)
         DetectionCost(cost=1.0, threshold=0.0)
     """
-    check_trials(llrs, labels)
+    llrs, labels = trials(llrs, labels)
     threshold = bayes_threshold(prior, cost_miss, cost_false_alarm)
     _, miss, false_alarm = rates_at(llrs, labels, threshold)
     weight, other = cost_miss * prior, cost_false_alarm * (1.0 - prior)
@@ -205,7 +203,6 @@ def rates_at(scores: Tensor, labels: Tensor, threshold: float) -> OperatingPoint
     )
 
 
-@takes_arrays
 def threshold_at(
     scores: Tensor,
     labels: Tensor,
@@ -241,7 +238,7 @@ def threshold_at(
         >>> threshold_at(scores, labels)
         OperatingPoint(threshold=0.625, miss=0.0, false_alarm=0.0)
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     check_finite(scores)
     lowest, highest = (float(x) for x in scores.aminmax())
     if point == "eer":

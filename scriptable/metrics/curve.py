@@ -8,11 +8,10 @@ from torch import Tensor
 from scriptable.metrics._hull import lower_hull
 from scriptable.metrics._trials import (
     Counts,
-    check_trials,
     count_as,
     count_trials,
     midway,
-    takes_arrays,
+    trials,
 )
 
 
@@ -36,7 +35,6 @@ class EqualErrorRate(NamedTuple):
     threshold: float
 
 
-@takes_arrays
 def operating_curve(scores: Tensor, labels: Tensor) -> OperatingCurve:
     r"""Miss and false-alarm rates at every threshold.
 
@@ -64,7 +62,7 @@ def operating_curve(scores: Tensor, labels: Tensor) -> OperatingCurve:
         (tensor([0.0000, 0.0000, 0.5000, 1.0000], dtype=torch.float64),
          tensor([1.0000, 0.5000, 0.0000, 0.0000], dtype=torch.float64))
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     counts = count_trials(scores, labels)
     values = counts.values.double()
     infinity = torch.full((1,), torch.inf, dtype=torch.float64)
@@ -82,7 +80,6 @@ def rates(counts: Counts, rejected_label: int = 0) -> tuple[Tensor, Tensor]:
     return miss, torch.cat([start + 1.0, accepted])
 
 
-@takes_arrays
 def roc_convex_hull(scores: Tensor, labels: Tensor) -> OperatingCurve:
     r"""The vertices of the convex hull of the operating points: what calibration could reach.
 
@@ -108,7 +105,7 @@ def roc_convex_hull(scores: Tensor, labels: Tensor) -> OperatingCurve:
         >>> roc_convex_hull(scores, labels).miss
         tensor([0.0000, 0.0000, 0.5000, 1.0000], dtype=torch.float64)
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     counts = count_trials(scores, labels)
     vertices = hull_of(counts)
     miss, false_alarm = (rate[vertices] for rate in rates(counts))
@@ -123,7 +120,6 @@ def hull_of(counts: Counts) -> Tensor:
     return lower_hull(rejected, missed)
 
 
-@takes_arrays
 def equal_error_rate(scores: Tensor, labels: Tensor, convention: str = "exact") -> EqualErrorRate:
     r"""The rate at which misses and false alarms are equal, interpolated between two points.
 
@@ -150,7 +146,7 @@ def equal_error_rate(scores: Tensor, labels: Tensor, convention: str = "exact") 
         >>> equal_error_rate(torch.tensor([0.1, 0.4, 0.3, 0.8]), torch.tensor([0, 0, 1, 1]))
         EqualErrorRate(rate=0.5, threshold=0.35000...)
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     counts = count_as(scores, labels, convention)
     if convention == "asvspoof":
         miss, false_alarm = rates(counts)
@@ -164,7 +160,6 @@ def equal_error_rate(scores: Tensor, labels: Tensor, convention: str = "exact") 
     return _crossing(counts, after - 1, after)
 
 
-@takes_arrays
 def convex_hull_equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRate:
     r"""The equal error rate on the convex hull of the ROC: at most :func:`equal_error_rate`.
 
@@ -189,7 +184,7 @@ def convex_hull_equal_error_rate(scores: Tensor, labels: Tensor) -> EqualErrorRa
         >>> convex_hull_equal_error_rate(scores, labels).rate
         0.25
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     counts = count_trials(scores, labels)
     vertices = hull_of(counts)
     miss, false_alarm = (rate[vertices] for rate in rates(counts))

@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_three_classes, check_trials, count_as, takes_arrays
+from scriptable.metrics._trials import count_as, trials
 from scriptable.metrics.cost import DetectionCost, least_cost
 from scriptable.metrics.curve import equal_error_rate
 
@@ -78,7 +78,6 @@ def check_tandem_costs(costs: TandemCosts) -> None:
         raise ValueError(f"costs: expected priors that sum to 1, got {total}")
 
 
-@takes_arrays
 def asv_error_rates(
     scores: Tensor,
     labels: Tensor,
@@ -108,7 +107,7 @@ def asv_error_rates(
         >>> asv_error_rates(scores, labels)
         ASVErrorRates(miss=0.0, false_alarm=0.0, spoof_false_alarm=1.0)
     """
-    check_three_classes(scores, labels)
+    scores, labels = trials(scores, labels, 3)
     if threshold is None:
         genuine = labels != 2
         threshold = equal_error_rate(scores[genuine], labels[genuine], convention).threshold
@@ -119,7 +118,6 @@ def asv_error_rates(
     return ASVErrorRates(1.0 - rates[0], rates[1], rates[2])
 
 
-@takes_arrays
 def min_tdcf(
     scores: Tensor,
     labels: Tensor,
@@ -178,7 +176,7 @@ def min_tdcf(
         >>> round(min_tdcf(scores, labels, asv, form="2019").cost, 4)
         0.5
     """
-    check_trials(scores, labels)
+    scores, labels = trials(scores, labels)
     floor, on_miss, on_spoof = _tandem_constants(asv, form, costs)
     # C0 is paid at every threshold: the minimum is where the other two terms have theirs.
     cost, threshold = least_cost(count_as(scores, labels, convention), (on_spoof, on_miss))
@@ -208,7 +206,6 @@ def _tandem_constants(
     return constant, on_miss, on_spoof
 
 
-@takes_arrays
 def min_a_dcf(
     scores: Tensor,
     labels: Tensor,
@@ -256,7 +253,7 @@ def min_a_dcf(
         >>> round(min_a_dcf(scores, torch.tensor([1, 1, 0, 2, 0]), *ASVSPOOF5_ADCF).cost, 4)
         0.7903
     """
-    check_three_classes(scores, labels)
+    scores, labels = trials(scores, labels, 3)
     target = 1.0 - prior_nontarget - prior_spoof
     check_tandem_costs(
         TandemCosts(target, prior_nontarget, prior_spoof, cost_miss, cost_false_alarm, cost_spoof)
