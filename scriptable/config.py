@@ -143,10 +143,14 @@ def build_loss(config: Union[Mapping[str, Any], Sequence[Any]], path: str = "los
 
 def losses() -> dict[str, type[nn.Module]]:
     """What ``type`` may say: the losses here, and the registered ones."""
+    return {name: thing for name, thing in public().items() if _is_loss(thing)} | _REGISTERED
+
+
+def public() -> dict[str, Any]:
+    """The public names of the package, and what they stand for."""
     # The package has imported this file: it is looked up, since importing it would be a circle.
     package = sys.modules["scriptable"]
-    public = {name: getattr(package, name) for name in package.__all__}
-    return {name: thing for name, thing in public.items() if _is_loss(thing)} | _REGISTERED
+    return {name: getattr(package, name) for name in package.__all__}
 
 
 def registered_losses() -> dict[str, type[nn.Module]]:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from scriptable._core.checks import check_labels
+from scriptable._core.numeric import mean_of
 from scriptable._core.values import can_be_checked, check_classes
 
 
@@ -77,3 +78,8 @@ def _hot_class(label: Tensor) -> Tensor:
                 f"label: expected one 1 and zeros in every row, got another row at item {row}"
             )
     return torch.argmax(label.to(torch.float32), 1)
+
+
+def accuracy_of(classes: Tensor, target: Tensor) -> Tensor:
+    """Share of the items whose predicted class is the target, a scalar; 0 of none."""
+    return mean_of((classes == target).to(torch.float32))

@@ -14,8 +14,8 @@ from espnet2.asvspoof.loss.abs_loss import AbsASVSpoofLoss
 from espnet2.spk.loss.abs_loss import AbsLoss
 from torch import Tensor, nn
 
+from scriptable._core.labels import accuracy_of
 from scriptable.heads import aam_softmax, cross_entropy, espnet_spoofing, subcenter
-from scriptable.heads._centres import accuracy_of
 from scriptable.heads.multi import labels_first
 
 Triple = Tuple[Optional[Tensor], Optional[Tensor], Tensor]

@@ -6,7 +6,7 @@ from typing import Any, Union
 
 from torch import nn
 
-from scriptable.config import ConfigError, Keys, construct, hint, read_part
+from scriptable.config import ConfigError, Keys, construct, hint, public, read_part
 
 
 def build_frontend(
@@ -76,10 +76,7 @@ def _at_rate(
 
 def frontends() -> dict[str, type[nn.Module]]:
     """What ``type`` of a front end may say: the front ends here, and the layers after them."""
-    import scriptable
-
-    public = {name: getattr(scriptable, name) for name in scriptable.__all__}
-    return {name: thing for name, thing in public.items() if _is_ours(thing)}
+    return {name: thing for name, thing in public().items() if _is_ours(thing)}
 
 
 def _is_ours(thing: Any) -> bool:

@@ -16,7 +16,6 @@ from scriptable._core.defaults import (
 )
 from scriptable._core.numeric import (
     at_least_float32,
-    mean_of,
     softplus,
     unit,
 )
@@ -140,8 +139,3 @@ def mixture(label: Tensor, moved: Tensor, others: Tensor) -> Tensor:
     ℓ(c) is the loss that the item would have if it belonged to class c.
     """
     return (label.to(moved.dtype) * softplus(others - moved)).sum(1)
-
-
-def accuracy_of(classes: Tensor, target: Tensor) -> Tensor:
-    """Share of the items whose predicted class is the target, a scalar; 0 of none."""
-    return mean_of((classes == target).to(torch.float32))

@@ -20,6 +20,7 @@ from scriptable._core.defaults import (
     KeepsDefaults,
 )
 from scriptable._core.labels import (
+    accuracy_of,
     are_soft,
     class_indices,
 )
@@ -30,7 +31,6 @@ from scriptable._core.numeric import (
     unit,
 )
 from scriptable.heads._centres import (
-    accuracy_of,
     add_margin,
     class_cosines,
     class_directions,

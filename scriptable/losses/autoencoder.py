@@ -53,7 +53,8 @@ def _register(result: type) -> None:
     """Let saved programs name the type of a result, by the name that they have always had."""
     name = f"scriptable.autoencoder.{result.__name__}"
     torch.utils._pytree._register_namedtuple(result, serialized_type_name=name)
-    # Their example inputs are pickled, under the name of the day.
+    # Their example inputs are pickled, under the name of the day. Newer torch loads names that are
+    # allowed, older torch looks for the module scriptable.autoencoder.
     torch.serialization.add_safe_globals([result, (result, name)])
 
 
