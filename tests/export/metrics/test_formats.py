@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from export_metrics_files import ASV, ASV_KEYS, ASV_LABELS, CM, CM_KEYS, headed, written
+from challenge_files import ASV, ASV_KEYS, ASV_LABELS, CM, CM_KEYS, headed, written
 from metrics.official_trials import COUNT, PARTS
 
 from export.errors import InputError
