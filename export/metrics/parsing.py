@@ -24,8 +24,8 @@ def head_of(path: Path, kind: str) -> list[str]:
     try:
         with path.open("rb") as file:
             start = file.read(_HEAD)
-        # A character may be cut in two at the end.
-        text = start.decode("utf-8-sig", errors="strict" if len(start) < _HEAD else "ignore")
+        # A character may be cut in two where the head ends.
+        text = (start.rpartition(b"\n")[0] or start).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file; expected {kind}") from error
     except OSError as error:
@@ -42,8 +42,9 @@ def rows_of(path: Path, layout: Format) -> Iterator[tuple[int, list[str], str]]:
         try:
             if layout.separator:
                 reader = csv.reader(file)
-                next(reader)
-                yield from ((reader.line_num, row, ",".join(row)) for row in reader if row)
+                rows = ((reader.line_num, row, ",".join(row)) for row in reader if row)
+                next(rows)
+                yield from rows
                 return
             for number, line in enumerate(file, start=1):
                 fields = layout.fields(line.rstrip("\r\n"))
@@ -156,7 +157,7 @@ def parse(path: Path, layout: Format, loose: bool) -> Any:
             column_names=names,
             block_size=_BLOCK,
             # The header of a comma-separated file; elsewhere the stream leaves it out.
-            skip_rows=1 if layout.separator else 0,
+            skip_rows=first_line(path) if layout.separator else 0,
         ),
         "parse_options": reader.ParseOptions(
             delimiter=layout.separator or " ", quote_char='"' if layout.separator else False

@@ -20,6 +20,7 @@ from export.metrics.parsing import (
     line_number,
     parse,
     raise_fault,
+    rows_of,
 )
 
 # What a flag or a mark says; the flags of verification are 0 and 1.
@@ -140,7 +141,8 @@ def read(path: Path, kind: Kind, name: str | None = None) -> Columns:
         table = parse(path, layout, loose=False)
     except arrow.ArrowInvalid:
         raise_fault(path, layout)
-        table = parse(path, layout, loose=True)
+        empty = next(rows_of(path, layout), None) is None
+        table = () if empty else parse(path, layout, loose=True)
     if not len(table):
         raise InputError(f"{path}: holds no {kind}")
     return _columns(path, layout, table)
