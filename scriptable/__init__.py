@@ -125,6 +125,7 @@ from scriptable.metrics import (
     min_tdcf,
     operating_curve,
     roc_convex_hull,
+    tandem_equal_error_rate,
     threshold_at,
 )
 from scriptable.pipeline import EmbeddingPipeline, SASVPipeline, ScorePipeline
@@ -311,6 +312,7 @@ __all__ = [
     "speaker_centroid",
     "sphereface2_loss",
     "subcenter_intertopk_loss",
+    "tandem_equal_error_rate",
     "threshold_at",
     "transducer_loss",
     "truncate",

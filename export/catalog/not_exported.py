@@ -58,6 +58,7 @@ NOT_EXPORTED = {
     "operating_curve": _HOST,
     "register_loss": _HOST,
     "roc_convex_hull": _HOST,
+    "tandem_equal_error_rate": _HOST,
     "threshold_at": _HOST,
     "truncate": "shapes only: every loss that calls it is a row",
     "window_starts": _HOST,

@@ -18,6 +18,7 @@ _NAMES = {
     "cllr": "Cllr, bit",
     "min_cllr": "minimum Cllr, bit",
     "min_a_dcf": "minimum a-DCF",
+    "tandem_eer": "tandem EER",
     "min_tdcf_2021": "minimum t-DCF, 2021 form",
     "min_tdcf_2019": "minimum t-DCF, 2019 form",
 }

@@ -45,6 +45,8 @@ def join(scores: Columns, keys: Columns, part: str | None = None) -> Columns:
         place=scores.place,
         score=scores.score,
         llr=scores.llr,
+        cm=scores.cm,
+        asv=scores.asv,
         part=wanted.part if scores.part is None else scores.part,
     )
 

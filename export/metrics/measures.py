@@ -27,6 +27,7 @@ from scriptable import (
     min_cllr,
     min_dcf,
     min_tdcf,
+    tandem_equal_error_rate,
 )
 
 _BONAFIDE, _SPOOF, _TARGET, _NONTARGET = range(4)
@@ -59,6 +60,8 @@ class ScoredTrials:
     """Whether the file had LLRs; else the scores are taken for them."""
     counts: dict[str, int]
     """How many trials each key has."""
+    tandem: tuple[Tensor, Tensor] | None = None
+    """Where one score is made of two: those of verification and of countermeasure."""
 
     @property
     def speaker(self) -> bool:
@@ -101,7 +104,9 @@ def scored_trials(columns: Columns) -> ScoredTrials:
     llrs = _finite(columns, columns.llr) if calibrated else scores
     keys = torch.from_numpy(codes)
     labels = (keys == _BONAFIDE) | (keys == _TARGET)
-    return ScoredTrials(scores, llrs, labels.to(torch.int8), keys, calibrated, counts)
+    halves = [_finite(columns, half) for half in (columns.asv, columns.cm) if half is not None]
+    tandem = (halves[0], halves[1]) if len(halves) == 2 else None
+    return ScoredTrials(scores, llrs, labels.to(torch.int8), keys, calibrated, counts, tandem)
 
 
 def _finite(columns: Columns, values: np.ndarray | None) -> Tensor:
@@ -174,6 +179,8 @@ def measure(trials: ScoredTrials, choices: Choices, rounds: int = 200) -> dict[s
                 "cost",
                 rounds,
             )
+            if trials.tandem is not None:
+                found["tandem_eer"] = {"rate": tandem_equal_error_rate(*trials.tandem, three)}
         if choices.asv is not None:
             found |= _tandem(trials, choices.asv, convention)
     except ValueError as error:
@@ -210,15 +217,18 @@ def tandem_rates(tandem: TandemScores, convention: str) -> ASVErrorRates:
 
 def _tandem(trials: ScoredTrials, rates: ASVErrorRates, convention: str) -> dict[str, Any]:
     """The t-DCF of a countermeasure in front of the given verification system, in both forms."""
-    if trials.speaker:
+    scores, labels = trials.scores, trials.labels
+    if trials.three and trials.tandem is not None:
+        scores, labels = trials.tandem[1], (trials.keys != _SPOOF).to(torch.int8)
+    elif trials.speaker:
         raise InputError("asv-scores: the t-DCF is of a countermeasure; these are speaker trials")
     return {
         "asv": rates._asdict(),
         **{
             f"min_tdcf_{form}": _value(
                 partial(min_tdcf, asv=rates, form=form, convention=convention),
-                trials.scores,
-                trials.labels,
+                scores,
+                labels,
                 "cost",
                 0,
             )

@@ -1,8 +1,5 @@
-"""Score and key files read by columns: Arrow parses, and only a file with a fault is read twice."""
+"""Score and key files as columns of trials, their keys and their scores."""
 
-import csv
-import io
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +12,17 @@ from export.extras import require
 from export.metrics import formats
 from export.metrics.formats import KEYS, Format, Kind
 from export.metrics.lines import Line
+from export.metrics.parsing import (
+    NUMBERS,
+    WORDS,
+    first_line,
+    head_of,
+    line_number,
+    parse,
+    raise_fault,
+    rows_of,
+)
 
-_BLOCK = 1 << 22
-_HEAD = 1 << 16
-_WORDS = ("attack", "speaker", "part")
-_READ = ("file", "enrol", "test", "score", "llr", "key", "flag", "mark", "trim", *_WORDS)
 # What a flag or a mark says; the flags of verification are 0 and 1.
 _FLAGS = {"1": "target", "0": "nontarget"}
 _MARKS = {"1": "bonafide", "0": "spoof", "-1": ""}
@@ -41,6 +44,10 @@ class Columns:
     attack: Any = None
     speaker: Any = None
     part: Any = None
+    cm: np.ndarray | None = None
+    """Of a tandem, the countermeasure's score."""
+    asv: np.ndarray | None = None
+    """Of a tandem, the verification system's score."""
 
     def __len__(self) -> int:
         return len(self.trial)
@@ -69,17 +76,17 @@ class Columns:
     def at(self, rows: Any) -> "Columns":
         """The trials at Arrow indices, in their order."""
         values: dict[str, Any] = {}
-        for name in ("trial", *_WORDS):
+        for name in ("trial", *WORDS):
             column = getattr(self, name)
             values[name] = None if column is None else column.take(rows)
-        for name in ("score", "key", "llr"):
+        for name in ("key", *NUMBERS):
             column = getattr(self, name)
             values[name] = None if column is None else column[as_numpy(rows)]
         return replace(self, **values)
 
     def __iter__(self) -> Iterator[Line]:
         """The trials one by one, for small files."""
-        words = {name: getattr(self, name) for name in _WORDS}
+        words = {name: getattr(self, name) for name in WORDS}
         told = {name: column.to_pylist() for name, column in words.items() if column is not None}
         for index, trial in enumerate(self.trial.to_pylist()):
             yield Line(
@@ -126,15 +133,16 @@ def read(path: Path, kind: Kind, name: str | None = None) -> Columns:
     Raises:
         InputError: naming file and line, if a line does not parse or the file is empty.
     """
-    head = _head(path, kind)
-    place = f"{path}:{_first_line(path)}"
+    head = head_of(path, kind)
+    place = f"{path}:{first_line(path)}"
     layout = formats.detect(head, kind, place, name)
     arrow = require("pyarrow")
     try:
-        table = _parse(path, layout, loose=False)
+        table = parse(path, layout, loose=False)
     except arrow.ArrowInvalid:
         raise_fault(path, layout)
-        table = _parse(path, layout, loose=True)
+        empty = next(rows_of(path, layout), None) is None
+        table = () if empty else parse(path, layout, loose=True)
     if not len(table):
         raise InputError(f"{path}: holds no {kind}")
     return _columns(path, layout, table)
@@ -163,160 +171,6 @@ def check_unique(columns: Columns) -> None:
     )
 
 
-def _head(path: Path, kind: str) -> list[str]:
-    """The first lines that are not blank."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(_HEAD)
-        # A character may be cut in two at the end.
-        text = start.decode("utf-8-sig", errors="strict" if len(start) < _HEAD else "ignore")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file; expected {kind}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise InputError(f"{path}: holds no {kind}")
-    return lines
-
-
-def _rows(path: Path, layout: Format) -> Iterator[tuple[int, list[str], str]]:
-    """Line number, fields and text of every line that counts; the slow way."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            if layout.separator:
-                reader = csv.reader(file)
-                next(reader)
-                yield from ((reader.line_num, row, ",".join(row)) for row in reader if row)
-                return
-            for number, line in enumerate(file, start=1):
-                fields = layout.fields(line.rstrip("\r\n"))
-                if fields and tuple(fields) != layout.header:
-                    yield number, fields, line.strip()
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path}: is not a text file ({error})") from error
-
-
-def _first_line(path: Path) -> int:
-    with path.open("rb") as file:
-        return next((number for number, line in enumerate(file, start=1) if line.strip()), 1)
-
-
-def line_number(path: Path, layout: Format, row: int) -> int:
-    """The line in which the trial with this index stands."""
-    return next(number for index, (number, _, _) in enumerate(_rows(path, layout)) if index == row)
-
-
-def raise_fault(path: Path, layout: Format) -> None:
-    """Raise for the first line that does not have the layout.
-
-    Raises:
-        InputError: naming line and column.
-    """
-    for number, fields, text in _rows(path, layout):
-        if len(fields) != len(layout.columns):
-            raise InputError(
-                f"{path}:{number}: expected {len(layout.columns)} columns ({layout.name}: "
-                f"{layout.shown}), got {len(fields)}: {text!r}"
-            )
-        for place, (role, value) in enumerate(zip(layout.columns, fields, strict=True), start=1):
-            said = formats.fault(role, value)
-            optional = role == "key" and not value and "score" in layout.columns
-            if said and not optional:
-                raise InputError(f"{path}:{number}: column {place}, {said}, got {value!r}")
-            if role in ("score", "llr") and math.isnan(float(value)):
-                trial = " ".join(
-                    field
-                    for name, field in zip(layout.columns, fields, strict=True)
-                    if name in ("file", "enrol", "test")
-                )
-                raise InputError(f"{path}:{number}: trial {trial!r}: {role} is NaN")
-
-
-class _Stream(io.RawIOBase):
-    """A file whose columns are parted by one space each, as Arrow wants them."""
-
-    def __init__(self, path: Path, layout: Format) -> None:
-        super().__init__()
-        self._file = path.open("rb")
-        self._layout = layout
-        self._marker = layout.marker.encode()
-        self._left = memoryview(b"")
-        self._start = True
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; whole lines are read ahead."""
-        while not self._left:
-            block = self._file.read(_BLOCK) + self._file.readline()
-            if not block:
-                return b""
-            self._left = memoryview(self._clean(block))
-        end = len(self._left) if size < 0 else size
-        piece, self._left = self._left[:end], self._left[end:]
-        return bytes(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _clean(self, block: bytes) -> bytes:
-        if self._start:
-            self._start = False
-            block = block.removeprefix(b"\xef\xbb\xbf")
-            if self._layout.header:
-                block = block.lstrip().partition(b"\n")[2]
-        if self._marker:
-            kept = [
-                line[len(self._marker) :].replace(b",", b" ")
-                for line in block.splitlines()
-                if line.startswith(self._marker)
-            ]
-            block = b"\n".join(kept) + b"\n"
-        if b"\t" in block or b"\r" in block:
-            block = block.replace(b"\t", b" ").replace(b"\r\n", b"\n")
-        if b"  " in block or b" \n" in block or b"\n " in block or block[:1] in (b" ", b"\n"):
-            block = b"\n".join(b" ".join(line.split()) for line in block.split(b"\n"))
-            block = block.lstrip(b"\n")
-        return block
-
-
-def _parse(path: Path, layout: Format, loose: bool) -> Any:
-    """The columns as an Arrow table; ``loose`` leaves the numbers to Python's own parser."""
-    arrow, reader = require("pyarrow"), require("pyarrow.csv")
-    names = [f"{place} {role}" for place, role in enumerate(layout.columns)]
-    kept = [name for name in names if name.split()[1] in _READ]
-    word = arrow.dictionary(arrow.int32(), arrow.string())
-    number = arrow.string() if loose else arrow.float64()
-    types = dict.fromkeys(("score", "llr"), number)
-    types |= dict.fromkeys(("file", "test"), arrow.large_string())
-    options = {
-        "read_options": reader.ReadOptions(
-            column_names=names,
-            block_size=_BLOCK,
-            # The header of a comma-separated file; elsewhere the stream leaves it out.
-            skip_rows=1 if layout.separator else 0,
-        ),
-        "parse_options": reader.ParseOptions(
-            delimiter=layout.separator or " ", quote_char='"' if layout.separator else False
-        ),
-        "convert_options": reader.ConvertOptions(
-            column_types={name: types.get(name.split()[1], word) for name in kept},
-            include_columns=kept,
-            null_values=[],
-            strings_can_be_null=False,
-        ),
-    }
-    if layout.separator:
-        table = reader.read_csv(str(path), **options)
-    else:
-        with _Stream(path, layout) as stream:
-            table = reader.read_csv(stream, **options)
-    return table.rename_columns([name.split()[1] for name in kept])
-
-
 def _columns(path: Path, layout: Format, table: Any) -> Columns:
     """The table as trials, keys and scores, its values checked."""
     values: dict[str, Any] = {}
@@ -326,6 +180,8 @@ def _columns(path: Path, layout: Format, table: Any) -> Columns:
             values[name] = column.unify_dictionaries().combine_chunks()
         elif name in ("score", "llr"):
             values[name] = _numbers(column, path, layout)
+        elif name in ("cm", "asv"):
+            values[name] = _halves(column, name, path, layout)
         else:
             values[name] = column.combine_chunks()
     keys = _keys(values, path, layout)
@@ -343,8 +199,9 @@ def _columns(path: Path, layout: Format, table: Any) -> Columns:
         # A tandem's scores of 2019 name no trials.
         arrow = require("pyarrow")
         trial = arrow.array(np.arange(1, len(table) + 1)).cast(arrow.large_string())
-    words = {name: _words(values[name], name) for name in _WORDS if name in values}
-    return Columns(str(path), layout, trial, values.get("score"), keys, values.get("llr"), **words)
+    words = {name: _words(values[name], name) for name in WORDS if name in values}
+    numbers = {name: values.get(name) for name in NUMBERS}
+    return Columns(str(path), layout, trial, key=keys, **numbers, **words)
 
 
 def _joined(enrol: Any, test: Any) -> Any:
@@ -360,6 +217,20 @@ def _numbers(column: Any, path: Path, layout: Format) -> np.ndarray:
     if np.isnan(values.min()):
         raise_fault(path, layout)
     return values
+
+
+def _halves(column: Any, name: str, path: Path, layout: Format) -> np.ndarray | None:
+    """The scores of one system of a tandem; a dash in every line where there are none."""
+    compute = require("pyarrow.compute")
+    none = compute.equal(column, "-")
+    if compute.all(none).as_py():
+        return None
+    try:
+        return as_numpy(column.cast("double").combine_chunks())
+    except require("pyarrow").ArrowInvalid as error:
+        row = int(compute.index(none, True).as_py())
+        where = f"{path}:{line_number(path, layout, row)}" if row >= 0 else str(path)
+        raise InputError(f"{where}: {name}: expected a number in every line, or a dash") from error
 
 
 def _keys(values: dict[str, Any], path: Path, layout: Format) -> np.ndarray | None:

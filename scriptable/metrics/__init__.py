@@ -37,6 +37,7 @@ from scriptable.metrics.tandem import (
     min_a_dcf,
     min_tdcf,
 )
+from scriptable.metrics.tandem_eer import tandem_equal_error_rate
 
 __all__ = [
     "ASVSPOOF5_ADCF",
@@ -66,5 +67,6 @@ __all__ = [
     "min_tdcf",
     "operating_curve",
     "roc_convex_hull",
+    "tandem_equal_error_rate",
     "threshold_at",
 ]

@@ -93,6 +93,58 @@ def test_track_2_of_asvspoof_5() -> None:
     assert sc.ASVSPOOF5_ADCF == (0.0095, 0.05, 1.0, 10.0, 10.0)
 
 
+def test_the_tandem_equal_error_rate_of_asvspoof_5() -> None:
+    scores, labels = verification()
+    cm = countermeasure()[0]
+    found = sc.tandem_equal_error_rate(scores, cm, labels)
+    assert found == pytest.approx(0.6060606060606061, abs=1e-15)
+    found = sc.tandem_equal_error_rate(scores, cm + 1.5 * (labels != 2), labels)
+    assert found == pytest.approx(0.37878787878787875, abs=1e-15)
+
+
+def by_every_pair(asv: torch.Tensor, cm: torch.Tensor, labels: torch.Tensor) -> float:
+    """The definition, one threshold of the verification system after the other."""
+
+    def curve(scores: torch.Tensor, classes: list[list[int]]) -> list[list[float]]:
+        groups = [scores[torch.isin(labels, torch.tensor(c))].tolist() for c in classes]
+        points = sorted((s, place) for place, group in enumerate(groups) for s in group)
+        below = [0] * len(groups)
+        found = [list(below)]
+        for _, place in points:
+            below[place] += 1
+            found.append(list(below))
+        sizes = [len(group) for group in groups]
+        return [
+            [
+                n / size if place == 0 else 1 - n / size
+                for place, (n, size) in enumerate(zip(row, sizes, strict=True))
+            ]
+            for row in found
+        ]
+
+    nearest, value = float("inf"), float("nan")
+    for miss, false, spoof in curve(asv, [[1], [0], [2]]):
+        best = min(
+            curve(cm, [[0, 1], [2]]),
+            key=lambda p: abs(p[0] + (1 - p[0]) * miss - ((1 - p[0]) * false + p[1] * spoof) / 2),
+        )
+        if miss < (false + spoof) / 2 and spoof > 0 and best[0] < 1:
+            apart = abs(false / spoof - best[1] / (1 - best[0]))
+            if apart < nearest:
+                nearest, value = apart, spoof * best[1]
+    return value
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_tandem_equal_error_rate_is_that_of_the_best_pair(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (40,), generator=generator)
+    asv = torch.randn(40, generator=generator) + torch.tensor([0.0, 2.5, 1.5])[labels]
+    cm = torch.randn(40, generator=generator) + 1.5 * (labels != 2)
+    found = sc.tandem_equal_error_rate(asv, cm, labels)
+    assert found == pytest.approx(by_every_pair(asv, cm, labels), abs=1e-12)
+
+
 def test_an_unknown_convention_is_an_error() -> None:
     scores, labels = countermeasure()
     for call in (

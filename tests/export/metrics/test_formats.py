@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from export_metrics_files import ASV, ASV_KEYS, ASV_LABELS, CM, CM_KEYS, headed, written
+from challenge_files import ASV, ASV_KEYS, ASV_LABELS, CM, CM_KEYS, headed, written
 from metrics.official_trials import COUNT, PARTS
 
 from export.errors import InputError
@@ -196,6 +196,36 @@ def test_the_page_lists_every_format() -> None:
     for layout in (*formats.FORMATS, formats.CSV):
         assert f"| `{layout.name}` |" in page, layout.name
         assert layout is formats.CSV or f"| `{layout.shown}` |" in page, layout.name
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"filename\tcm-score\n", "holds no scores"),
+        (b"file,score\n", "holds no scores"),
+        (b"Output, a, 1, 2.0\nnoise\nOutput, b, 0, x\n", "3: column 3, score: expected a number"),
+        (bytes(range(128, 256)) * 1000, "is not a text file; expected scores"),
+        (b"a 1\n" * 20_000 + b"b \xff\n", "is not a text file"),
+        (b"file,score,llr\na,1,\n", "2: column 3, llr: expected a number, got ''"),
+    ],
+)
+def test_odd_files_are_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "odd"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"odd:\s?{said}"):
+        read_scores(path)
+
+
+def test_odd_lines_are_read_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "odd"
+    path.write_bytes(b'\n\nfile,score,key\r\n"a b",1,bonafide\r\n\r\n"c, d",2,\r\ne,3,spoof')
+    assert list(read_scores(path)) == [
+        Line(("a b",), 1.0, "bonafide"),
+        Line(("c, d",), 2.0),
+        Line(("e",), 3.0, "spoof"),
+    ]
+    path.write_text('say"so - bonafide 1_0\né\t- spoof   2\n', encoding="utf-8")
+    assert [(line.name, line.score) for line in read_scores(path)] == [('say"so', 10.0), ("é", 2.0)]
 
 
 @pytest.mark.parametrize("order", [1, -1])

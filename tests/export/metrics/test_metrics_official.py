@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from artefact_helpers import Command, assert_refused
-from export_metrics_files import headed, written
+from challenge_files import CM, headed, written
 
 # Of the packages on the same trials, see tests/metrics/test_official.py.
 EVAL_EER, EVAL_TDCF = 0.16249999999999998, 0.5211839814277422
@@ -90,6 +90,21 @@ def test_the_figures_of_track_2_of_asvspoof_5(tmp_path: Path, command: Command) 
     assert found["min_a_dcf"]["cost"] == pytest.approx(0.5299248600389953, abs=1e-15)
     assert found["a_dcf_costs"]["prior_nontarget"] == 0.0095
     assert json.loads(command(*arguments).out)["a_dcf_costs"]["cost_spoof"] == 20.0
+
+
+def test_both_systems_of_track_2_give_the_tandem_figures(tmp_path: Path, command: Command) -> None:
+    header = "spk\tfilename\tcm-score\tasv-score\tsasv-score"
+    scores = headed(tmp_path / "s.tsv", header, "e{i}\tt{i}\t{cm}\t{asv}\t{asv}")
+    key = headed(
+        tmp_path / "k.tsv", "spk\tfilename\tcm-label\tasv-label", "e{i}\tt{i}\tspoof\t{key}"
+    )
+    options = ("--convention", "asvspoof", "--asv-rates", "asvspoof5", "--json")
+    found = json.loads(command("metrics", scores, "--protocol", key, *options).out)
+    assert found["tandem_eer"]["rate"] == pytest.approx(0.6060606060606061, abs=1e-15)
+    assert found["min_tdcf_2021"]["cost"] == pytest.approx(1.0, abs=1e-15)
+    scores.write_text(scores.read_text().replace("e3\tt3\t", "e3\tt3\t-"))
+    scores.write_text(scores.read_text().replace("e4\tt4\t" + str(CM[4]), "e4\tt4\t-"))
+    assert_refused(command("metrics", scores, "--protocol", key), "cm: expected a number in every")
 
 
 def test_no_error_has_an_interval(tmp_path: Path, command: Command) -> None:
