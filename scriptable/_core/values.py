@@ -55,3 +55,13 @@ def check_relative(name: str, length: Tensor, frames: int) -> None:
     if not (low >= 0.0 and high < end):
         wrong = high if low >= 0.0 else low
         raise ValueError(f"{name}: expected relative lengths in [0, 1], got {wrong}")
+
+
+def check_finite(scores: Tensor) -> None:
+    """Raise unless every score is finite, naming the first trial whose score is not."""
+    finite = torch.isfinite(scores)
+    if not bool(finite.all()):
+        trial = int((~finite).nonzero()[0])
+        raise ValueError(
+            f"scores: expected finite numbers, got {float(scores[trial])} at trial {trial}"
+        )

@@ -89,16 +89,6 @@ def trials(scores: Any, labels: Any, classes: int = 2) -> tuple[Tensor, Tensor]:
     return scores, labels
 
 
-def check_finite(scores: Tensor) -> None:
-    """Raise unless every score is finite, naming the first trial whose score is not."""
-    finite = torch.isfinite(scores)
-    if not bool(finite.all()):
-        trial = int((~finite).nonzero()[0])
-        raise ValueError(
-            f"scores: expected finite numbers, got {float(scores[trial])} at trial {trial}"
-        )
-
-
 def check_classes(scores: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
     """Raise unless every label is the index of one of ``names`` and every class is there."""
     if scores.dim() != 1:

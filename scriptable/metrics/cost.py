@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import Counts, check_finite, count_as, trials
+from scriptable._core.values import check_finite
+from scriptable.metrics._trials import Counts, count_as, trials
 from scriptable.metrics.curve import equal_error_rate
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_number
+from scriptable._core.values import check_finite
 from scriptable.metrics import check_trials
-from scriptable.metrics._trials import check_finite
 from scriptable.scoring._logistic import check_prior, logistic_regression
 
 
