@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scriptable.metrics._trials import check_three_classes, count_as
+from scriptable.metrics._trials import count_as, trials
 from scriptable.metrics.curve import rates
 
 
