@@ -45,8 +45,8 @@ def tandem_equal_error_rate(asv_scores: Tensor, cm_scores: Tensor, labels: Tenso
         >>> tandem_equal_error_rate(asv, cm, torch.tensor([1, 1, 0, 0, 2, 2]))
         0.5
     """
-    check_three_classes(asv_scores, labels)
-    check_three_classes(cm_scores, labels)
+    asv_scores, _ = trials(asv_scores, labels, 3)
+    cm_scores, labels = trials(cm_scores, labels, 3)
     asv = count_as(asv_scores, labels, "asvspoof", 3)
     asv_miss, asv_false = rates(asv)
     asv_spoof = rates(asv, 2)[1]
