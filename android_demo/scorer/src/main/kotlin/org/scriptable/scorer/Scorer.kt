@@ -1,6 +1,7 @@
 package org.scriptable.scorer
 
 import java.io.Closeable
+import java.io.File
 import java.io.InputStream
 
 /** What a recording, or the last windows of a live one, scored and what that means. */
@@ -63,14 +64,16 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
 
     companion object {
         /**
-         * Reads the contract of [engine] and holds the model against [runtime], a version of
-         * ExecuTorch; closes the engine when either is refused.
+         * Loads a `.pte` from `python -m export`, on the ExecuTorch runtime that the app packs.
+         *
+         * @throws ScorerException when it cannot be run here, or says not what its score means.
          */
-        fun open(engine: Engine, runtime: String): Scorer {
+        fun load(file: File): Scorer = open(ExecuTorchEngine.open(file))
+
+        /** Reads the contract of [engine]; closes the engine when it is refused. */
+        fun open(engine: Engine): Scorer {
             try {
-                val contract = Contract.parse(engine.contract())
-                requireRuntime(contract, runtime)
-                return Scorer(engine, contract)
+                return Scorer(engine, Contract.parse(engine.contract()))
             } catch (error: ScorerException) {
                 engine.close()
                 throw error

@@ -5,7 +5,7 @@ import org.scriptable.host.NativeEngine
 
 /**
  * The calls of the AAR's class that the app makes, on this machine's ExecuTorch: the AAR's own need
- * a native library that runs on Android alone.
+ * a native library that runs on Android alone. StandInTest holds these classes to the AAR's.
  */
 class Module private constructor(private val engine: NativeEngine) {
     private val contract = engine.contract()
@@ -38,7 +38,7 @@ class Module private constructor(private val engine: NativeEngine) {
             return try {
                 Module(NativeEngine(modelPath, numThreads))
             } catch (error: IOException) {
-                throw IllegalStateException(error.message, error)
+                throw ExecutorchRuntimeException(ExecutorchRuntimeException.INVALID_PROGRAM, error.message.orEmpty())
             }
         }
     }
