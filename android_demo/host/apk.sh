@@ -75,7 +75,8 @@ if [ -z "${APK_KEYSTORE:-}" ]; then
 fi
 export APK_KEYSTORE_PASS
 apk=$out/spoof-scorer.apk
-apksigner sign --ks "$store" --ks-pass env:APK_KEYSTORE_PASS --min-sdk-version 26 --out "$apk" "$out/unsigned.apk"
+apksigner sign --ks "$store" --ks-pass env:APK_KEYSTORE_PASS --min-sdk-version 26 \
+    --v1-signing-enabled false --out "$apk" "$out/unsigned.apk"
 apksigner verify --min-sdk-version 26 "$apk"
 # Before build tools 35, zipalign knows no pages but those of 4 KB; check_apk.py looks at 16 KB itself.
 if zipalign 2>&1 | grep -q -e '-P '; then

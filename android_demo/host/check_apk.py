@@ -60,9 +60,13 @@ def notice_faults(package: zipfile.ZipFile, classes: set[str], libraries: set[st
     prefixes = tuple(f"L{prefix}/" for one in known for prefix in one.get("packages", ()))
     listed = {library for one in known for library in one.get("libraries", ())}
     found = [f"notices: whose is {name}?" for name in sorted(libraries - listed)]
-    found += [f"notices: whose is {name}?" for name in sorted(classes) if not name.startswith(prefixes)]
+    found += [
+        f"notices: whose is {name}?" for name in sorted(classes) if not name.startswith(prefixes)
+    ]
     text = package.read("assets/licences.txt").decode()
-    return found + [f"notices: {one['name']} is missing" for one in known if one["name"] not in text]
+    return found + [
+        f"notices: {one['name']} is missing" for one in known if one["name"] not in text
+    ]
 
 
 def faults(apk: Path) -> list[str]:
@@ -88,7 +92,10 @@ def faults(apk: Path) -> list[str]:
             path = Path(package.extract(name, folder))
             found += [f"{name}: {fault}" for fault in library_faults(path, packed)]
             named = {f"L{match.decode()};" for match in CLASS_NAMED.findall(path.read_bytes())}
-            found += [f"{name}: names {one}, which is not in the dex files" for one in sorted(named - classes)]
+            found += [
+                f"{name}: names {one}, which is not in the dex files"
+                for one in sorted(named - classes)
+            ]
     return found
 
 

@@ -23,7 +23,9 @@ TEXTS = {
 
 def components() -> list[dict[str, Any]]:
     """The table of what the app packs."""
-    found: list[dict[str, Any]] = tomllib.loads((NOTICES / "components.toml").read_text())["component"]
+    found: list[dict[str, Any]] = tomllib.loads((NOTICES / "components.toml").read_text())[
+        "component"
+    ]
     return found
 
 
@@ -39,7 +41,9 @@ def notices() -> str:
     unknown = used - TEXTS.keys()
     if unknown:
         raise ValueError(f"licence: expected one of {', '.join(TEXTS)}, got {sorted(unknown)}")
-    texts = [f"{name}\n\n{path.read_text().strip()}" for name, path in TEXTS.items() if name in used]
+    texts = [
+        f"{name}\n\n{path.read_text().strip()}" for name, path in TEXTS.items() if name in used
+    ]
     return "\n\n\n".join(["\n\n".join(map(_notice, found)), *texts]) + "\n"
 
 

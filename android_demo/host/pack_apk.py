@@ -2,8 +2,8 @@
 
     pack_apk.py OUT.apk RESOURCES.ap_ DEX_FOLDER LIBRARY_FOLDER
 
-Libraries are stored as they are, each at a multiple of 16 KB, so that Android maps them from the APK.
-What aapt stored stays stored, at multiples of 4. Order and times do not depend on the file system.
+Libraries are stored as they are, each at a multiple of 16 KB: Android maps them from the APK. What
+aapt stored stays stored, at multiples of 4. Order and times do not depend on the file system.
 """
 
 import struct

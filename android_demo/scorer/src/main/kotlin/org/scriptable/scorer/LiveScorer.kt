@@ -27,6 +27,10 @@ class LiveScorer(private val scorer: Scorer, smoothing: Int = SMOOTHING) {
     private val buffer = RingBuffer(windows.numSamples)
     private val mean = MovingMean(smoothing)
 
+    /** What [accept] expects, in hertz. */
+    val sampleRate: Int
+        get() = scorer.contract.audio.sampleRate
+
     /** Share of the first window that has been heard, in [0, 1]. */
     val filled: Double
         get() = minOf(1.0, buffer.total.toDouble() / windows.numSamples)

@@ -99,14 +99,14 @@ class GoldenTest {
         val recording = File(folder, case.getString("wav")).inputStream().use { Wav.read(it) }
         val file = File(given("model"))
         val decisions = mutableListOf<Decision?>()
-        // README begin
+        val microphone = recording.samples.toList().chunked(1600).map { it.toShortArray() }
         val live = LiveScorer(Scorer.load(file))
-        for (samples in recording.samples.toList().chunked(1600).map { it.toShortArray() }) {
+        for (samples in microphone) {
             live.accept(samples)
             val decision = live.verdict?.decision
-            // README end
             decisions.add(decision)
         }
+        assertEquals(recording.sampleRate, live.sampleRate)
         assertEquals(null, decisions.first())
         val scores = case.getJSONArray("window_scores")
         val whole = (recording.samples.size - contract.windows.numSamples) / contract.windows.hop + 1
