@@ -3,8 +3,8 @@
     check_apk.py FILE.apk
 
 Looks at the libraries (two ABIs, stored, at multiples of 16 KB, segments aligned to 16 KB, nothing
-needed that is neither packed nor Android's), at the classes (every one that a library names), and at
-the notices (nothing packed that they leave out). Needs readelf and dexdump.
+needed that is neither packed nor Android's), at the classes (every one that a library names), and
+at the notices (nothing packed that they leave out). Needs readelf and dexdump.
 """
 
 import re

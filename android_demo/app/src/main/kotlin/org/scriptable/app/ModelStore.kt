@@ -46,7 +46,8 @@ class ModelStore(
     }
 
     /**
-     * Takes [content] in place of the model before, once it has loaded and says what its score means.
+     * Takes [content] in place of the model before, once it has loaded, says what its score means and
+     * has scored a window.
      *
      * @throws ScorerException when it does not, and IOException when it cannot be kept; the model
      *   before then stays.
@@ -57,9 +58,12 @@ class ModelStore(
             content.use { from -> part.outputStream().use { from.copyTo(it) } }
             val file = File(folder, "$PICKED${ProgramFile.sha256(part)}$SUFFIX")
             val scorer = Scorer.open(open(part))
-            if (!part.renameTo(file)) {
+            try {
+                scorer.tryOut()
+                if (!part.renameTo(file)) throw IOException("$file: cannot be written")
+            } catch (error: Exception) {
                 scorer.close()
-                throw IOException("$file: cannot be written")
+                throw error
             }
             pickedFiles().filter { it != file }.forEach { it.delete() }
             return LoadedModel(ModelState.Ready(scorer.contract), scorer, digestIn(file))

@@ -1,6 +1,8 @@
 package org.scriptable.app
 
 import android.content.Intent
+import android.view.View
+import android.widget.TextView
 import java.io.ByteArrayInputStream
 import java.io.File
 import java.io.IOException
@@ -11,6 +13,7 @@ import org.junit.Assert.assertTrue
 import org.junit.Before
 import org.junit.Test
 import org.junit.runner.RunWith
+import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
@@ -50,7 +53,7 @@ class ModelPickTest {
     fun pickedModelIsUsedKeptAndForgotten() {
         val screen = Screen()
         assertTrue(screen.identity.startsWith("built in"))
-        assertEquals(android.view.View.GONE, screen.reset.visibility)
+        assertEquals(View.GONE, screen.reset.visibility)
         screen.takeModel("mine.pte") { stream("mine") }
         assertTrue(screen.identity, screen.identity.startsWith("mine"))
         val digest = kept().single().removePrefix("picked-").removeSuffix(".pte")
@@ -94,6 +97,17 @@ class ModelPickTest {
             screen.takeModel("away.pte") { throw failure }
             assertTrue(screen.status, failure.message!! in screen.status)
         }
+        assertEquals(emptyList<String>(), kept())
+    }
+
+    @Test
+    fun fileThatLoadsAndCannotScoreIsRefused() {
+        val screen = Screen()
+        Scene.open = { ScriptedEngine(it.readText(), scores = listOf(Float.NaN)).also(opened::add) }
+        screen.takeModel("broken.pte") { stream("broken") }
+        assertTrue(screen.status, "a score that is not finite" in screen.status)
+        assertTrue(screen.identity.startsWith("built in"))
+        assertEquals(listOf(false, true), opened.map { it.closed })
         assertEquals(emptyList<String>(), kept())
     }
 
@@ -173,9 +187,16 @@ class ModelPickTest {
         screen.licences.performClick()
         val started = shadowOf(screen.activity).nextStartedActivity
         assertEquals(LicencesActivity::class.java.name, started.component!!.className)
-        val shown = org.robolectric.Robolectric.buildActivity(LicencesActivity::class.java).setup().get()
-        val notices = shown.findViewById<android.widget.TextView>(R.id.notices)!!
-        assertEquals("Kotlin, Apache-2.0", notices.text.toString())
+        assertTrue("holds no notices" in notices())
+        val licence = File(System.getProperty("root", ".."), "LICENSE").readText()
+        Scene.notices = { licence.byteInputStream() }
+        assertEquals(licence, notices(picture = "licences"))
+    }
+
+    private fun notices(picture: String? = null): String {
+        val shown = Robolectric.buildActivity(LicencesActivity::class.java).setup().get()
+        if (picture != null) picture(shown, picture)
+        return shown.findViewById<TextView>(R.id.notices)!!.text.toString()
     }
 
     @Test

@@ -19,6 +19,7 @@ object Scene {
     var open: (File) -> Engine = { ScriptedEngine() }
     var source: AudioSource = ScriptedSource()
     var runtime = npm
+    var notices: () -> InputStream = { throw FileNotFoundException("licences.txt") }
     var worker: ExecutorService = InPlace()
     var main = Executor { it.run() }
     private var nanos = 0L
@@ -48,7 +49,7 @@ class SceneApplication : ScorerApplication() {
     override val runtime
         get() = Scene.runtime
 
-    override fun notices() = "Kotlin, Apache-2.0".byteInputStream()
+    override fun notices() = Scene.notices()
 
     override fun session() =
         ScoringSession(

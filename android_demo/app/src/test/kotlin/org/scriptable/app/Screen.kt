@@ -109,28 +109,7 @@ class Screen {
         controller.pause().stop().destroy()
     }
 
-    /** Writes what is on the screen to `NAME.png` in the folder that the property names. */
-    fun picture(name: String) {
-        shadowOf(android.os.Looper.getMainLooper()).idle()
-        val root = activity.window.decorView
-        if (root.width == 0) layOut(root)
-        val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
-        root.draw(Canvas(bitmap))
-        val folder = File(System.getProperty("pictures", "build/pictures")).apply { mkdirs() }
-        File(folder, "$name.png").outputStream().use {
-            check(bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)) { "$name: not written" }
-        }
-    }
-
-    /** Robolectric does not attach the window of an activity that it has made anew. */
-    private fun layOut(root: View) {
-        val size = activity.resources.displayMetrics
-        root.measure(
-            View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
-            View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY),
-        )
-        root.layout(0, 0, size.widthPixels, size.heightPixels)
-    }
+    fun picture(name: String) = picture(activity, name)
 
     private fun text(id: Int) = view<TextView>(id).text.toString()
 
@@ -141,4 +120,27 @@ class Screen {
             shadowOf(RuntimeEnvironment.getApplication() as Application)
                 .grantPermissions(Manifest.permission.RECORD_AUDIO)
     }
+}
+
+/** Writes what [activity] shows to `NAME.png` in the folder that the property names. */
+fun picture(activity: Activity, name: String) {
+    shadowOf(android.os.Looper.getMainLooper()).idle()
+    val root = activity.window.decorView
+    if (root.width == 0) layOut(activity, root)
+    val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
+    root.draw(Canvas(bitmap))
+    val folder = File(System.getProperty("pictures", "build/pictures")).apply { mkdirs() }
+    File(folder, "$name.png").outputStream().use {
+        check(bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)) { "$name: not written" }
+    }
+}
+
+/** Robolectric does not attach the window of an activity that it has made anew. */
+private fun layOut(activity: Activity, root: View) {
+    val size = activity.resources.displayMetrics
+    root.measure(
+        View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
+        View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY),
+    )
+    root.layout(0, 0, size.widthPixels, size.heightPixels)
 }

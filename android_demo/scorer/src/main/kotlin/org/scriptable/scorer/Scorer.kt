@@ -3,6 +3,7 @@ package org.scriptable.scorer
 import java.io.Closeable
 import java.io.File
 import java.io.InputStream
+import kotlin.random.Random
 
 /** What a recording, or the last windows of a live one, scored and what that means. */
 data class Verdict(
@@ -29,6 +30,16 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
             throw ScorerException("the model gives a score that is not finite")
         }
         return score
+    }
+
+    /**
+     * Scores a window of faint noise.
+     *
+     * @throws ScorerException when the model does not take what its contract says, or fails.
+     */
+    fun tryOut() {
+        val random = Random(0)
+        scoreWindow(FloatArray(contract.windows.numSamples) { (random.nextFloat() - 0.5f) * FAINT })
     }
 
     /** What a raw score means. */
@@ -63,6 +74,8 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
     override fun close() = engine.close()
 
     companion object {
+        private const val FAINT = 0.01f
+
         /**
          * Loads a `.pte` from `python -m export`, on the ExecuTorch runtime that the app packs.
          *
