@@ -50,7 +50,9 @@ MAVEN = mvn --batch-mode --no-transfer-progress -f $(HOST)/pom.xml \
   -Droot="$(CURDIR)" -Dmodel="$(abspath $(MODEL))" -Dvectors="$(CURDIR)/build/android/vectors" \
   -Dspoof.native="$(CURDIR)/build/native" -Daars="$(AARS)"
 
+# What was compiled before may have sources no more.
 test-android: android-inputs
+	rm -rf $(HOST)/*/target/classes $(HOST)/*/target/test-classes
 	$(MAVEN) test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(HOST)/tests
 
@@ -87,6 +89,7 @@ apk-tools:
 android-inputs: native android-packages $(MODEL)
 	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(MODEL) --out build/android/vectors
 	$(HOST)/fetch.sh "$(AARS)"
+	$(BIN)/python $(HOST)/licences.py build/android/licences.txt
 
 build/demo/spoof_scorer.xnnpack.pte: | setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m export demo

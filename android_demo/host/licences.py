@@ -34,6 +34,12 @@ def _notice(component: dict[str, Any]) -> str:
     return f"{component['name']}\n{component['licence']}\n{owners}"
 
 
+def _unwrapped(text: str) -> str:
+    """Paragraphs of one line each, which a narrow screen breaks itself."""
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    return "\n\n".join(filter(None, paragraphs))
+
+
 def notices() -> str:
     """The whole text."""
     found = components()
@@ -42,7 +48,7 @@ def notices() -> str:
     if unknown:
         raise ValueError(f"licence: expected one of {', '.join(TEXTS)}, got {sorted(unknown)}")
     texts = [
-        f"{name}\n\n{path.read_text().strip()}" for name, path in TEXTS.items() if name in used
+        f"{name}\n\n{_unwrapped(path.read_text())}" for name, path in TEXTS.items() if name in used
     ]
     return "\n\n\n".join(["\n\n".join(map(_notice, found)), *texts]) + "\n"
 
