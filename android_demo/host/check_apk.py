@@ -18,6 +18,7 @@ from pathlib import Path
 from licences import components
 
 PAGE = 16 * 1024
+WORD = 4
 ABIS = {"arm64-v8a", "x86_64"}
 # Part of every Android.
 SYSTEM = {"libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so", "libz.so"}
@@ -54,6 +55,21 @@ def library_faults(path: Path, packed: set[str]) -> list[str]:
     return faults
 
 
+def place_faults(apk: Path, package: zipfile.ZipFile) -> list[str]:
+    """Libraries and resources that Android could not map from the file."""
+    found = []
+    for entry in package.infolist():
+        name, library = entry.filename, entry.filename.startswith("lib/")
+        if not library and name != "resources.arsc":
+            continue
+        at, alignment = content_offset(apk, entry), PAGE if library else WORD
+        if entry.compress_type != zipfile.ZIP_STORED:
+            found.append(f"{name}: compressed")
+        elif at % alignment:
+            found.append(f"{name}: begins at {at}, expected a multiple of {alignment}")
+    return found
+
+
 def notice_faults(package: zipfile.ZipFile, classes: set[str], libraries: set[str]) -> list[str]:
     """What is packed and not in the notices."""
     known = components()
@@ -73,21 +89,15 @@ def faults(apk: Path) -> list[str]:
     """One line for each thing that is wrong."""
     found = []
     with zipfile.ZipFile(apk) as package, tempfile.TemporaryDirectory() as folder:
-        entries = {entry.filename: entry for entry in package.infolist()}
-        libraries = [name for name in entries if name.startswith("lib/")]
+        libraries = [name for name in package.namelist() if name.startswith("lib/")]
         abis = {name.split("/")[1] for name in libraries}
         if abis != ABIS:
             found.append(f"ABIs: expected {sorted(ABIS)}, got {sorted(abis)}")
         classes = set(re.findall(f"{MAGIC}(.+)'", _printed("dexdump", apk)))
         found += [f"{name}: not in the dex files" for name in sorted(OWN - classes)]
         found += notice_faults(package, classes, {Path(name).name for name in libraries})
-        for name in [*libraries, "resources.arsc"]:
-            if entries[name].compress_type != zipfile.ZIP_STORED:
-                found.append(f"{name}: compressed")
+        found += place_faults(apk, package)
         for name in libraries:
-            at = content_offset(apk, entries[name])
-            if at % PAGE:
-                found.append(f"{name}: begins at {at}, expected a multiple of {PAGE}")
             packed = {Path(other).name for other in libraries if other.split("/")[1] in name}
             path = Path(package.extract(name, folder))
             found += [f"{name}: {fault}" for fault in library_faults(path, packed)]

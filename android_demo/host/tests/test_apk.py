@@ -65,6 +65,22 @@ def test_stored_entries_lie_where_android_wants_them(
     for entry in stored:
         alignment = 16384 if entry.filename.endswith(".so") else 4
         assert check_apk.content_offset(apk, entry) % alignment == 0, entry.filename
+    with zipfile.ZipFile(apk) as package:
+        assert check_apk.place_faults(apk, package) == []
+
+
+def test_what_cannot_be_mapped_is_seen(tmp_path: Path) -> None:
+    apk = tmp_path / "out.apk"
+    with zipfile.ZipFile(apk, "w") as package:
+        package.writestr("resources.arsc", b"\1" * 77, zipfile.ZIP_DEFLATED)
+        package.writestr("lib/x86_64/liba.so", elf(0x4000), zipfile.ZIP_DEFLATED)
+        package.writestr("lib/x86_64/libb.so", elf(0x4000))
+        package.writestr("assets/odd", b"odd")
+    with zipfile.ZipFile(apk) as package:
+        found = check_apk.place_faults(apk, package)
+    assert found[:2] == ["resources.arsc: compressed", "lib/x86_64/liba.so: compressed"]
+    assert found[2].startswith("lib/x86_64/libb.so: begins at ")
+    assert len(found) == 3
 
 
 @needs_readelf

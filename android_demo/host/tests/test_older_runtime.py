@@ -81,6 +81,21 @@ def test_the_demo_scores_the_same_on_executorch_1_3(older: Path) -> None:
     assert worst <= 1e-5
 
 
+def test_the_contract_is_read_where_forward_cannot_be_loaded() -> None:
+    """A runtime without the delegate names what made the file, with the code that the app knows."""
+    from executorch.runtime import Runtime
+
+    lowered = _needs(MODEL.with_name("spoof_scorer.vulkan.pte"), "make demo")
+    program = Runtime.get().load_program(lowered)
+    (text,) = program.load_method("get_contract").execute([])
+    assert json.loads(text)["versions"]["executorch"].startswith("1.5.")
+    with pytest.raises(RuntimeError, match="0x:20"):
+        program.load_method("forward")
+    engine = ROOT / "android_demo/host/runtime/src/main/kotlin/org/pytorch/executorch"
+    codes = (engine / "ExecutorchRuntimeException.kt").read_text()
+    assert "const val NOT_FOUND = 0x20" in codes
+
+
 @pytest.mark.parametrize("abi", ["arm64-v8a", "x86_64"])
 def test_the_packed_library_has_what_the_demo_asks_for(abi: str) -> None:
     """Every operator and delegate of the demo's program is a name in the library."""
