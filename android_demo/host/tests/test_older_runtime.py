@@ -11,6 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+with warnings.catch_warnings():
+    # Their import warns of importlib.
+    warnings.simplefilter("ignore")
+    import executorch.exir._serialize._program
+    import executorch.runtime
+
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / "build"
 MODEL = BUILD / "demo" / "spoof_scorer.xnnpack.pte"
@@ -83,10 +89,8 @@ def test_the_demo_scores_the_same_on_executorch_1_3(older: Path) -> None:
 
 def test_the_contract_is_read_where_forward_cannot_be_loaded() -> None:
     """A runtime without the delegate names what made the file, with the code that the app knows."""
-    from executorch.runtime import Runtime
-
     lowered = _needs(MODEL.with_name("spoof_scorer.vulkan.pte"), "make demo")
-    program = Runtime.get().load_program(lowered)
+    program = executorch.runtime.Runtime.get().load_program(lowered)
     (text,) = program.load_method("get_contract").execute([])
     assert json.loads(text)["versions"]["executorch"].startswith("1.5.")
     with pytest.raises(RuntimeError, match="0x:20"):
@@ -99,13 +103,8 @@ def test_the_contract_is_read_where_forward_cannot_be_loaded() -> None:
 @pytest.mark.parametrize("abi", ["arm64-v8a", "x86_64"])
 def test_the_packed_library_has_what_the_demo_asks_for(abi: str) -> None:
     """Every operator and delegate of the demo's program is a name in the library."""
-    with warnings.catch_warnings():
-        # Its import warns of importlib.
-        warnings.simplefilter("ignore")
-        from executorch.exir._serialize._program import deserialize_pte_binary
-
     content = _needs(MODEL, "make demo").read_bytes()
-    program = deserialize_pte_binary(content).program
+    program = executorch.exir._serialize._program.deserialize_pte_binary(content).program
     forward = next(plan for plan in program.execution_plan if plan.name == "forward")
     asked = {f"{op.name}.{op.overload}" if op.overload else op.name for op in forward.operators}
     asked |= {delegate.id for delegate in forward.delegates}
