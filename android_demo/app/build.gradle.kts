@@ -1,5 +1,8 @@
 plugins { alias(libs.plugins.android.application) }
 
+// "NAME CODE", from the last tag.
+val version = providers.exec { commandLine("../host/version.sh") }.standardOutput.asText.get().trim().split(" ")
+
 android {
     namespace = "org.scriptable.app"
     compileSdk = 35
@@ -8,8 +11,8 @@ android {
         applicationId = "org.scriptable.app"
         minSdk = 26
         targetSdk = 35
-        versionCode = 1
-        versionName = "0.1.0"
+        versionCode = version[1].toInt()
+        versionName = version[0]
         ndk { abiFilters += listOf("arm64-v8a", "x86_64") }
     }
 
@@ -19,6 +22,14 @@ android {
     }
 
     androidResources { noCompress += "pte" }
+
+    buildTypes {
+        release {
+            isMinifyEnabled = true
+            isShrinkResources = true
+            proguardFiles("proguard-rules.pro")
+        }
+    }
 
     testOptions {
         unitTests {
@@ -47,9 +58,25 @@ val demoModel =
         into(packedModel)
     }
 
-android.sourceSets.named("main") { assets.srcDir(packedModel.get().asFile) }
+// Which runtime is packed, and the notices of all that is, as host/apk.sh gives them too.
+val notes = layout.buildDirectory.dir("notes")
+val runtimeNote =
+    tasks.register("runtimeNote") {
+        val artifact = libs.executorch.get()
+        val file = notes.map { it.file("runtime.properties") }
+        outputs.file(file)
+        doLast {
+            file.get().asFile.writeText("artifact=$artifact\nexecutorch=${artifact.version}\n")
+        }
+    }
+val licences =
+    tasks.register<Exec>("licences") {
+        commandLine("python3", "../host/licences.py", notes.get().file("licences.txt").asFile)
+    }
 
-tasks.named("preBuild") { dependsOn(demoModel) }
+android.sourceSets.named("main") { assets.srcDirs(packedModel.get().asFile, notes.get().asFile) }
+
+tasks.named("preBuild") { dependsOn(demoModel, runtimeNote, licences) }
 
 dependencies {
     implementation(project(":scorer"))

@@ -1,23 +1,41 @@
-plugins { alias(libs.plugins.kotlin.jvm) }
-
-kotlin {
-    jvmToolchain(17)
-    compilerOptions { allWarningsAsErrors = true }
+plugins {
+    alias(libs.plugins.android.library)
+    `maven-publish`
 }
 
-// The golden test's engine: ExecuTorch on the machine that tests.
-sourceSets.test { kotlin.srcDir("../host/runtime/src/main/kotlin/org/scriptable/host") }
+android {
+    namespace = "org.scriptable.scorer"
+    compileSdk = 35
+
+    defaultConfig {
+        minSdk = 26
+        consumerProguardFiles("consumer-rules.pro")
+    }
+
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_17
+        targetCompatibility = JavaVersion.VERSION_17
+    }
+
+    testOptions {
+        // ./gradlew :scorer:test -Pvectors=DIR -Pmodel=FILE.pte -Pspoof.native=DIR
+        unitTests.all { test ->
+            for (name in listOf("vectors", "model", "spoof.native")) {
+                providers.gradleProperty(name).orNull?.let { test.systemProperty(name, it) }
+            }
+        }
+    }
+
+    publishing { singleVariant("release") { withSourcesJar() } }
+}
+
+kotlin { compilerOptions { allWarningsAsErrors = true } }
+
+// ExecuTorch on the machine that tests: the AAR's own classes need Android.
+android.sourceSets.named("test") { kotlin.srcDir("../host/runtime/src/main/kotlin") }
 
 dependencies {
-    // Part of Android's framework: the app takes nothing along for it.
-    compileOnly(libs.json)
+    compileOnly(libs.executorch)
     testImplementation(libs.json)
     testImplementation(libs.junit)
-}
-
-tasks.test {
-    // ./gradlew :scorer:test -Pvectors=DIR -Pmodel=FILE.pte -Pspoof.native=DIR
-    for (name in listOf("vectors", "model", "spoof.native")) {
-        providers.gradleProperty(name).orNull?.let { systemProperty(name, it) }
-    }
 }

@@ -14,14 +14,17 @@ import java.io.FileNotFoundException
 /** The one screen: asks for the microphone and for files, and passes both to the session. */
 class MainActivity : Activity() {
     private lateinit var session: ScoringSession
+    private lateinit var text: ScreenText
     private lateinit var screen: ScreenView
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.main)
-        screen = ScreenView(this, onListen = ::toggleListening, onFile = ::pickFile)
+        val parts = application as ScorerApplication
+        text = ScreenText(resources, parts.runtime)
+        screen = ScreenView(this, text, actions())
         val kept = lastNonConfigurationInstance as ScoringSession?
-        session = kept ?: (application as ScorerApplication).session()
+        session = kept ?: parts.session()
         session.onState = screen::render
         screen.render(session.state)
         if (kept == null) session.load()
@@ -43,6 +46,16 @@ class MainActivity : Activity() {
         if (!isChangingConfigurations) session.close()
         super.onDestroy()
     }
+
+    private fun actions() =
+        ScreenActions(
+            listen = ::toggleListening,
+            scoreFile = { pick("audio/*", FILE) },
+            share = ::share,
+            pickModel = { pick("*/*", MODEL_FILE) },
+            resetModel = { session.resetModel() },
+            showLicences = { startActivity(Intent(this, LicencesActivity::class.java)) },
+        )
 
     private fun toggleListening() {
         when {
@@ -72,11 +85,18 @@ class MainActivity : Activity() {
         startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, details))
     }
 
-    private fun pickFile() {
+    private fun share() {
+        val send = Intent(Intent.ACTION_SEND).setType("text/plain")
+        send.putExtra(Intent.EXTRA_TEXT, text.shared(session.state))
+        startActivity(Intent.createChooser(send, null))
+    }
+
+    /** A picker that shows [type]. Android knows no type for `.pte`. */
+    private fun pick(type: String, request: Int) {
         val pick = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE)
-        pick.type = "audio/*"
+        pick.type = type
         try {
-            startActivityForResult(pick, FILE)
+            startActivityForResult(pick, request)
         } catch (error: ActivityNotFoundException) {
             session.fileFailed(getString(R.string.unnamed_file), error.message.orEmpty())
         }
@@ -84,10 +104,11 @@ class MainActivity : Activity() {
 
     override fun onActivityResult(request: Int, result: Int, data: Intent?) {
         val uri = data?.data
-        if (request == FILE && result == RESULT_OK && uri != null) {
-            session.scoreFile(nameOf(uri)) {
-                contentResolver.openInputStream(uri) ?: throw FileNotFoundException(uri.toString())
-            }
+        if (result != RESULT_OK || uri == null) return
+        val open = { contentResolver.openInputStream(uri) ?: throw FileNotFoundException(uri.toString()) }
+        when (request) {
+            FILE -> session.scoreFile(nameOf(uri), open)
+            MODEL_FILE -> session.takeModel(nameOf(uri), open)
         }
     }
 
@@ -99,5 +120,6 @@ class MainActivity : Activity() {
     private companion object {
         const val MICROPHONE = 1
         const val FILE = 2
+        const val MODEL_FILE = 3
     }
 }

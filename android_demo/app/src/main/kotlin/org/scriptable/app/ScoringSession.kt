@@ -19,7 +19,7 @@ import org.scriptable.scorer.levelDb
  * on [worker] alone. Audio is never written anywhere.
  */
 class ScoringSession(
-    private val model: ModelFile,
+    private val models: ModelStore,
     private val source: AudioSource,
     private val worker: ExecutorService,
     private val main: Executor,
@@ -31,15 +31,65 @@ class ScoringSession(
     var onState: (ScreenState) -> Unit = {}
     private var scorer: Scorer? = null
     private var current: LiveScorer? = null
+    private var onceLoaded: () -> Unit = {}
+    private var over = false
     private val waiting = AtomicInteger()
 
-    fun load() = worker.execute {
-        val loaded = model.load()
-        main.execute {
-            scorer = loaded.scorer
-            show(state.copy(model = loaded.state))
+    /** All that are not closed yet. Used on the worker alone: no call here is later than [close]'s. */
+    private val opened = mutableListOf<Scorer>()
+
+    fun load() = worker.execute { offer(models.load()) }
+
+    /** Takes the file that [open] reads in place of the model, if it can be scored with. */
+    fun takeModel(name: String, open: () -> InputStream) {
+        stop()
+        show(state.cleared(Work.TakingModel(name)))
+        worker.execute {
+            try {
+                offer(models.install(open()))
+            } catch (error: ScorerException) {
+                refuseModel(name, ModelStore.stateOf(error))
+            } catch (error: IOException) {
+                refuseModel(name, ModelState.Unreadable(error.message.orEmpty()))
+            } catch (error: SecurityException) {
+                refuseModel(name, ModelState.Unreadable(error.message.orEmpty()))
+            }
         }
     }
+
+    /** Goes back to the model that the app was built with. */
+    fun resetModel() {
+        stop()
+        scorer = null
+        show(ScreenState())
+        worker.execute {
+            models.reset()
+            offer(models.load())
+        }
+    }
+
+    /** On the worker. */
+    private fun offer(loaded: LoadedModel) {
+        val earlier = opened.toList()
+        loaded.scorer?.let(opened::add)
+        main.execute { if (!over) use(loaded, earlier) }
+    }
+
+    /** What was scored with [earlier] is closed after the tasks that may still use it. */
+    private fun use(loaded: LoadedModel, earlier: List<Scorer>) {
+        scorer = loaded.scorer
+        show(ScreenState(loaded.state, loaded.picked))
+        worker.execute {
+            earlier.forEach { it.close() }
+            opened.removeAll(earlier)
+        }
+        val waited = onceLoaded
+        onceLoaded = {}
+        waited()
+    }
+
+    private fun refuseModel(name: String, refused: ModelState) =
+        main.execute { show(state.copy(work = Work.ModelRefused(name, refused))) }
 
     fun denied(forGood: Boolean) =
         show(state.copy(work = if (forGood) Work.DeniedForGood else Work.Denied))
@@ -57,10 +107,10 @@ class ScoringSession(
         current = live
         waiting.set(0)
         val listening = Work.Listening(0.0, ScreenState.LEVEL_FLOOR_DB)
-        show(ScreenState(model = state.model, work = listening))
+        show(state.cleared(listening))
         try {
             source.start(contract.audio.sampleRate, { hear(live, contract.audio.pcm16Divisor, it) }) {
-                main.execute { fail(live, Work.MicrophoneFailed(it)) }
+                main.execute { lose(live, it) }
             }
         } catch (error: IOException) {
             fail(live, Work.MicrophoneFailed(error.message.orEmpty()))
@@ -73,23 +123,28 @@ class ScoringSession(
         show(state.copy(work = Work.Idle))
     }
 
+    /** Waits for the model where it is still loaded: a file may be picked before. */
     fun scoreFile(name: String, open: () -> InputStream) {
+        if (state.model == ModelState.Loading) onceLoaded = { scoreFile(name, open) }
         val scorer = scorer ?: return
         stop()
-        show(ScreenState(model = state.model, work = Work.ScoringFile(name)))
+        show(state.cleared(Work.ScoringFile(name)))
         worker.execute {
             val result = scoreFile(scorer, name, open)
             main.execute { show(result(state)) }
         }
     }
 
-    fun fileFailed(name: String, reason: String) =
+    fun fileFailed(name: String, reason: String) {
+        stop()
         show(state.copy(work = Work.FileFailed(name, reason)))
+    }
 
     fun close() {
         stop()
         onState = {}
-        worker.execute { scorer?.close() }
+        over = true
+        worker.execute { opened.forEach { it.close() } }
         worker.shutdown()
     }
 
@@ -157,6 +212,17 @@ class ScoringSession(
         if (live !== current) return
         end()
         show(state.copy(work = work))
+    }
+
+    /** What was heard before a silence may have zeros at its end: it is no verdict. */
+    private fun lose(live: LiveScorer, loss: AudioLoss) {
+        when (loss) {
+            is AudioLoss.Failed -> fail(live, Work.MicrophoneFailed(loss.reason))
+            AudioLoss.Silenced -> {
+                if (live === current) state = state.cleared(state.work)
+                fail(live, Work.Silenced)
+            }
+        }
     }
 
     private fun end() {

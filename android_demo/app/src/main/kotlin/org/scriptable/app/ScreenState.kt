@@ -11,11 +11,15 @@ sealed interface ModelState {
 
     data object Missing : ModelState
 
+    /** The file cannot be read, or not be copied to where a runtime could. */
+    data class Unreadable(val reason: String) : ModelState
+
     data class Damaged(val reason: String) : ModelState
 
     data class WithoutContract(val reason: String) : ModelState
 
-    data class TooNew(val model: String) : ModelState
+    /** [exporter] is the ExecuTorch that made the model, if it tells. */
+    data class Unsupported(val exporter: String?, val reason: String) : ModelState
 
     data class WithoutRuntime(val reason: String) : ModelState
 }
@@ -30,6 +34,9 @@ sealed interface Work {
 
     data class MicrophoneFailed(val reason: String) : Work
 
+    /** The system gave the microphone to a call or to another app. */
+    data object Silenced : Work
+
     data object TooSlow : Work
 
     data class ScoringFailed(val reason: String) : Work
@@ -42,11 +49,17 @@ sealed interface Work {
     data class ScoredFile(val name: String, val windows: Int) : Work
 
     data class FileFailed(val name: String, val reason: String) : Work
+
+    data class TakingModel(val name: String) : Work
+
+    /** A picked file was refused, and the model before stays: [refused] says why. */
+    data class ModelRefused(val name: String, val refused: ModelState) : Work
 }
 
-/** All that the screen shows. */
+/** All that the screen shows; [picked] is the digest of the model if the user has picked it. */
 data class ScreenState(
     val model: ModelState = ModelState.Loading,
+    val picked: String? = null,
     val work: Work = Work.Idle,
     val verdict: Verdict? = null,
     val trace: List<Double> = emptyList(),
@@ -55,8 +68,14 @@ data class ScreenState(
     val listening: Boolean
         get() = work is Work.Listening
 
+    val busy: Boolean
+        get() = work is Work.ScoringFile || work is Work.TakingModel
+
     val modelFailed: Boolean
         get() = model != ModelState.Loading && model !is ModelState.Ready
+
+    /** The same model with nothing scored yet. */
+    fun cleared(work: Work) = ScreenState(model, picked, work)
 
     companion object {
         /** Points that the trace keeps: two minutes of the demo's model. */

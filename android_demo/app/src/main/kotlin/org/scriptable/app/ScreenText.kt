@@ -9,7 +9,7 @@ private const val SHOWN_DIGITS = 12
 private const val PERCENT = 100
 
 /** The state in words; every number is the contract's or measured. */
-class ScreenText(private val resources: Resources) {
+class ScreenText(private val resources: Resources, private val runtime: PackedRuntime) {
     fun verdict(state: ScreenState): String =
         when (state.verdict?.decision) {
             Decision.BONAFIDE -> text(R.string.bonafide)
@@ -39,28 +39,62 @@ class ScreenText(private val resources: Resources) {
 
     fun identity(state: ScreenState): String {
         val contract = (state.model as? ModelState.Ready)?.contract ?: return ""
-        return text(
-            R.string.identity,
-            contract.model,
-            contract.decision.operatingPoint,
-            contract.versions["executorch"].orEmpty(),
-            ExecuTorchEngine.RUNTIME,
-            contract.weightsSha256.take(SHOWN_DIGITS),
-        )
+        val words =
+            text(
+                R.string.identity,
+                contract.model,
+                contract.decision.operatingPoint,
+                exporter(contract.exporter),
+                runtime(),
+                contract.weightsSha256.take(SHOWN_DIGITS),
+            )
+        return if (state.picked == null) words else words + text(R.string.picked, state.picked)
     }
 
     fun status(state: ScreenState): String =
         when (val model = state.model) {
-            ModelState.Loading -> text(R.string.loading)
-            ModelState.Missing -> text(R.string.model_missing)
-            is ModelState.Damaged ->
-                text(R.string.model_damaged, ExecuTorchEngine.RUNTIME, model.reason)
-            is ModelState.WithoutContract -> text(R.string.model_contract, model.reason)
-            is ModelState.TooNew ->
-                text(R.string.model_too_new, model.model, ExecuTorchEngine.RUNTIME)
-            is ModelState.WithoutRuntime -> text(R.string.runtime_missing, model.reason)
+            ModelState.Loading -> if (state.busy) work(state.work, null) else text(R.string.loading)
             is ModelState.Ready -> work(state.work, model.contract)
+            else -> if (state.work is Work.Idle) model(model) else work(state.work, null)
         }
+
+    /** The result as another app gets it; empty when there is none. */
+    fun shared(state: ScreenState): String {
+        val contract = (state.model as? ModelState.Ready)?.contract
+        if (contract == null || state.verdict == null) return ""
+        val source =
+            when (state.work) {
+                is Work.ScoredFile -> status(state)
+                else -> text(R.string.shared_live)
+            }
+        val digest = contract.weightsSha256
+        return listOf(verdict(state), source, numbers(state), identity(state).replace(digest.take(SHOWN_DIGITS), digest))
+            .joinToString("\n")
+    }
+
+    private fun model(model: ModelState): String =
+        when (model) {
+            ModelState.Missing -> text(R.string.model_missing)
+            is ModelState.Unreadable -> text(R.string.model_unreadable, model.reason)
+            is ModelState.Damaged -> text(R.string.model_damaged, runtime(), model.reason)
+            is ModelState.WithoutContract -> text(R.string.model_contract, model.reason)
+            is ModelState.Unsupported ->
+                text(R.string.model_unsupported, exporter(model.exporter), runtime(), model.reason)
+            is ModelState.WithoutRuntime -> text(R.string.runtime_missing, model.reason)
+            ModelState.Loading, is ModelState.Ready -> ""
+        }
+
+    private fun exporter(version: String?): String =
+        if (version == null) text(R.string.exporter_unknown) else text(R.string.executorch, version)
+
+    private fun runtime(): String {
+        val version = runtime.executorch
+        return if (version == null) {
+            text(R.string.runtime_unstated, runtime.artifact)
+        } else {
+            text(R.string.runtime, version, runtime.artifact)
+        }
+    }
 
     fun trace(state: ScreenState): String {
         val verdict = state.verdict
@@ -69,19 +103,22 @@ class ScreenText(private val resources: Resources) {
         return text(R.string.trace, state.trace.size, state.trace.last(), verdict.threshold, level)
     }
 
-    private fun work(work: Work, contract: Contract): String =
+    private fun work(work: Work, contract: Contract?): String =
         when (work) {
             Work.Idle -> text(R.string.idle)
             Work.Denied -> text(R.string.denied)
             Work.DeniedForGood -> text(R.string.denied_for_good)
+            Work.Silenced -> text(R.string.silenced)
             Work.TooSlow -> text(R.string.too_slow)
             is Work.ScoringFailed -> text(R.string.scoring_failed, work.reason)
             is Work.MicrophoneFailed -> text(R.string.microphone_failed, work.reason)
-            is Work.Listening -> listening(work, contract)
+            is Work.Listening -> contract?.let { listening(work, it) }.orEmpty()
             is Work.ScoringFile -> text(R.string.scoring_file, work.name)
             is Work.ScoredFile ->
                 resources.getQuantityString(R.plurals.scored_file, work.windows, work.name, work.windows)
             is Work.FileFailed -> text(R.string.file_failed, work.name, work.reason)
+            is Work.TakingModel -> text(R.string.taking_model, work.name)
+            is Work.ModelRefused -> text(R.string.model_refused, work.name, model(work.refused))
         }
 
     /** The same from block to block: TalkBack reads every change of it. */

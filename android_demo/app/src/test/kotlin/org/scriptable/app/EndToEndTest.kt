@@ -13,6 +13,7 @@ import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
+import org.scriptable.scorer.ExecuTorchEngine
 import org.scriptable.scorer.Wav
 
 /** The screen on the exported model, by the app's own engine class and the C++ runtime. */
@@ -60,7 +61,7 @@ class EndToEndTest {
         val screen = Screen()
         screen.listen.performClick()
         val case = cases.first { it.getString("name") == "one_window" }
-        Scene.source.hear(Golden.file(case.getString("wav")).inputStream().use { Wav.read(it) }.samples)
+        Scene.microphone.hear(Golden.file(case.getString("wav")).inputStream().use { Wav.read(it) }.samples)
         assertEquals(shown(case.getString("decision")), screen.verdict)
         assertTrue(screen.numbers, screen.numbers.startsWith(case.numbers()))
         screen.end()

@@ -4,6 +4,9 @@ import java.io.File
 import java.io.FileNotFoundException
 import java.io.InputStream
 import java.util.concurrent.AbstractExecutorService
+import java.util.concurrent.Executor
+import java.util.concurrent.ExecutorService
+import java.util.concurrent.RejectedExecutionException
 import java.util.concurrent.TimeUnit
 import org.json.JSONObject
 import org.junit.Assume.assumeTrue
@@ -11,15 +14,27 @@ import org.scriptable.scorer.Engine
 
 /** What surrounds the screen in a test: the model's file, its engine, the microphone, the time. */
 object Scene {
+    private val npm = PackedRuntime("npm react-native-executorch 0.9.3", null)
     var packed: () -> InputStream = { throw FileNotFoundException(MODEL) }
     var open: (File) -> Engine = { ScriptedEngine() }
-    var source = ScriptedSource()
+    var source: AudioSource = ScriptedSource()
+    var runtime = npm
+    var notices: () -> InputStream = { throw FileNotFoundException("licences.txt") }
+    var worker: ExecutorService = InPlace()
+    var main = Executor { it.run() }
     private var nanos = 0L
+
+    /** The microphone of most tests. */
+    val microphone: ScriptedSource
+        get() = source as ScriptedSource
 
     fun reset() {
         packed = { ByteArray(1).inputStream() }
         open = { ScriptedEngine() }
         source = ScriptedSource()
+        runtime = npm
+        worker = InPlace()
+        main = Executor { it.run() }
         nanos = 0L
     }
 
@@ -31,12 +46,17 @@ object Scene {
 }
 
 class SceneApplication : ScorerApplication() {
+    override val runtime
+        get() = Scene.runtime
+
+    override fun notices() = Scene.notices()
+
     override fun session() =
         ScoringSession(
-            model = ModelFile({ Scene.packed() }, noBackupFilesDir) { Scene.open(it) },
+            models = ModelStore({ Scene.packed() }, noBackupFilesDir) { Scene.open(it) },
             source = Scene.source,
-            worker = InPlace(),
-            main = { it.run() },
+            worker = Scene.worker,
+            main = Scene.main,
             nanoTime = Scene::nanoTime,
         )
 }
@@ -83,26 +103,53 @@ class ScriptedEngine(
 /** Gives the blocks that a test puts in. */
 class ScriptedSource(private val refusal: String? = null) : AudioSource {
     private var onBlock: ((ShortArray) -> Unit)? = null
-    private var onFailure: ((String) -> Unit)? = null
+    private var onLoss: ((AudioLoss) -> Unit)? = null
 
     val running: Boolean
         get() = onBlock != null
 
-    override fun start(sampleRate: Int, onBlock: (ShortArray) -> Unit, onFailure: (String) -> Unit) {
+    override fun start(sampleRate: Int, onBlock: (ShortArray) -> Unit, onLoss: (AudioLoss) -> Unit) {
         if (refusal != null) throw java.io.IOException(refusal)
         this.onBlock = onBlock
-        this.onFailure = onFailure
+        this.onLoss = onLoss
     }
 
     override fun stop() {
         onBlock = null
-        onFailure = null
+        onLoss = null
     }
 
     fun hear(samples: ShortArray) =
         samples.toList().chunked(1600).forEach { checkNotNull(onBlock)(it.toShortArray()) }
 
-    fun fail(reason: String) = checkNotNull(onFailure)(reason)
+    fun lose(loss: AudioLoss) = checkNotNull(onLoss)(loss)
+}
+
+/** Keeps tasks until [run] is called, as a thread that is busy does. */
+class Later : AbstractExecutorService() {
+    private val tasks = ArrayDeque<Runnable>()
+    private var over = false
+
+    fun run() {
+        while (tasks.isNotEmpty()) tasks.removeFirst().run()
+    }
+
+    override fun execute(task: Runnable) {
+        if (over) throw RejectedExecutionException()
+        tasks.addLast(task)
+    }
+
+    override fun shutdown() {
+        over = true
+    }
+
+    override fun shutdownNow(): List<Runnable> = tasks.toList().also { over = true }
+
+    override fun isShutdown() = over
+
+    override fun isTerminated() = over && tasks.isEmpty()
+
+    override fun awaitTermination(timeout: Long, unit: TimeUnit) = isTerminated
 }
 
 /** Runs a task where it is handed in. */

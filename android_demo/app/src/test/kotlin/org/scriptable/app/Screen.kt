@@ -12,6 +12,7 @@ import android.view.View
 import android.widget.Button
 import android.widget.TextView
 import java.io.File
+import java.io.InputStream
 import org.robolectric.Robolectric
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
@@ -45,6 +46,18 @@ class Screen {
     val file: Button
         get() = view(R.id.file)
 
+    val share: Button
+        get() = view(R.id.share)
+
+    val model: Button
+        get() = view(R.id.model)
+
+    val reset: Button
+        get() = view(R.id.reset)
+
+    val licences: Button
+        get() = view(R.id.licences)
+
     val trace: TraceView
         get() = view(R.id.trace)
 
@@ -59,12 +72,24 @@ class Screen {
     }
 
     /** As if [picked] had been picked in the system's dialogue. */
-    fun scoreFile(picked: File) {
-        file.performClick()
-        val uri = Uri.parse("content://files/${picked.name}")
-        shadowOf(activity.contentResolver).registerInputStreamSupplier(uri) { picked.inputStream() }
-        val shadow = shadowOf(activity)
-        shadow.receiveResult(shadow.nextStartedActivity, Activity.RESULT_OK, Intent().setData(uri))
+    fun scoreFile(picked: File) = pick(file, picked.name) { picked.inputStream() }
+
+    fun takeModel(name: String, content: () -> InputStream) = pick(model, name, content)
+
+    private fun pick(button: Button, name: String, content: () -> InputStream) {
+        button.performClick()
+        answerPicker(name, content)
+    }
+
+    /** Answers the picker that is open; it may have been opened by a screen before this one. */
+    fun answerPicker(
+        name: String,
+        content: () -> InputStream,
+        request: Intent = shadowOf(activity).nextStartedActivity,
+    ) {
+        val uri = Uri.parse("content://files/$name")
+        shadowOf(activity.contentResolver).registerInputStreamSupplier(uri, content)
+        shadowOf(activity).receiveResult(request, Activity.RESULT_OK, Intent().setData(uri))
     }
 
     fun turn() {
@@ -84,28 +109,7 @@ class Screen {
         controller.pause().stop().destroy()
     }
 
-    /** Writes what is on the screen to `NAME.png` in the folder that the property names. */
-    fun picture(name: String) {
-        shadowOf(android.os.Looper.getMainLooper()).idle()
-        val root = activity.window.decorView
-        if (root.width == 0) layOut(root)
-        val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
-        root.draw(Canvas(bitmap))
-        val folder = File(System.getProperty("pictures", "build/pictures")).apply { mkdirs() }
-        File(folder, "$name.png").outputStream().use {
-            check(bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)) { "$name: not written" }
-        }
-    }
-
-    /** Robolectric does not attach the window of an activity that it has made anew. */
-    private fun layOut(root: View) {
-        val size = activity.resources.displayMetrics
-        root.measure(
-            View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
-            View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY),
-        )
-        root.layout(0, 0, size.widthPixels, size.heightPixels)
-    }
+    fun picture(name: String) = picture(activity, name)
 
     private fun text(id: Int) = view<TextView>(id).text.toString()
 
@@ -116,4 +120,27 @@ class Screen {
             shadowOf(RuntimeEnvironment.getApplication() as Application)
                 .grantPermissions(Manifest.permission.RECORD_AUDIO)
     }
+}
+
+/** Writes what [activity] shows to `NAME.png` in the folder that the property names. */
+fun picture(activity: Activity, name: String) {
+    shadowOf(android.os.Looper.getMainLooper()).idle()
+    val root = activity.window.decorView
+    if (root.width == 0) layOut(activity, root)
+    val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
+    root.draw(Canvas(bitmap))
+    val folder = File(System.getProperty("pictures", "build/pictures")).apply { mkdirs() }
+    File(folder, "$name.png").outputStream().use {
+        check(bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)) { "$name: not written" }
+    }
+}
+
+/** Robolectric does not attach the window of an activity that it has made anew. */
+private fun layOut(activity: Activity, root: View) {
+    val size = activity.resources.displayMetrics
+    root.measure(
+        View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
+        View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY),
+    )
+    root.layout(0, 0, size.widthPixels, size.heightPixels)
 }

@@ -19,7 +19,9 @@ import org.robolectric.RobolectricTestRunner
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
-import org.scriptable.scorer.ScorerException
+import org.scriptable.scorer.ProgramException
+import org.scriptable.scorer.RuntimeMissingException
+import org.scriptable.scorer.UnsupportedModelException
 
 @RunWith(RobolectricTestRunner::class)
 @Config(application = SceneApplication::class, sdk = [35], qualifiers = "w360dp-h740dp-hdpi")
@@ -59,11 +61,11 @@ class ScreenTest {
         screen.answer(granted = false)
         assertTrue(screen.status, "only files can be scored" in screen.status)
         assertEquals("Allow", screen.listen.text)
-        assertFalse(Scene.source.running)
+        assertFalse(Scene.microphone.running)
         screen.picture("denied")
         screen.listen.performClick()
         screen.answer(granted = true)
-        assertTrue(Scene.source.running)
+        assertTrue(Scene.microphone.running)
     }
 
     @Test
@@ -85,16 +87,16 @@ class ScreenTest {
     @Test
     fun liveScoringShowsVerdictTraceAndLatency() {
         val screen = listening()
-        Scene.source.hear(speech(3))
+        Scene.microphone.hear(speech(3))
         assertEquals("Listening: the first verdict needs 4.0 s of audio", screen.status)
         assertEquals("No verdict yet", screen.verdict)
-        Scene.source.hear(speech(8))
+        Scene.microphone.hear(speech(8))
         assertEquals("Bona fide", screen.verdict)
         assertEquals("3.2 ms for a window of 4.0 s", screen.latency)
         val described = screen.trace.contentDescription.toString()
         assertTrue(described, described.startsWith("Score trace, points: 4, last"))
         screen.picture("listening")
-        Scene.source.hear(speech(10))
+        Scene.microphone.hear(speech(10))
         assertEquals("Spoof", screen.verdict)
         screen.picture("listening_spoof")
     }
@@ -104,15 +106,15 @@ class ScreenTest {
         val engine = ScriptedEngine()
         Scene.open = { engine }
         val screen = listening()
-        Scene.source.hear(speech(14))
+        Scene.microphone.hear(speech(14))
         val before = screen.activity
         val (verdict, numbers) = screen.verdict to screen.numbers
         screen.turn()
         assertTrue(before !== screen.activity)
-        assertTrue(Scene.source.running)
+        assertTrue(Scene.microphone.running)
         assertEquals(verdict, screen.verdict)
         assertEquals(numbers, screen.numbers)
-        Scene.source.hear(speech(6))
+        Scene.microphone.hear(speech(6))
         assertFalse(engine.closed)
         screen.picture("listening_landscape")
         screen.end()
@@ -122,11 +124,11 @@ class ScreenTest {
     @Test
     fun theMicrophoneIsOffWhenTheScreenIs() {
         val screen = listening()
-        assertTrue(Scene.source.running)
+        assertTrue(Scene.microphone.running)
         screen.leave()
-        assertFalse(Scene.source.running)
+        assertFalse(Scene.microphone.running)
         screen.comeBack()
-        assertFalse(Scene.source.running)
+        assertFalse(Scene.microphone.running)
         assertEquals("Listen", screen.listen.text)
     }
 
@@ -135,7 +137,7 @@ class ScreenTest {
         val screen = listening()
         assertEquals("Stop", screen.listen.text)
         screen.listen.performClick()
-        assertFalse(Scene.source.running)
+        assertFalse(Scene.microphone.running)
     }
 
     @Test
@@ -145,16 +147,16 @@ class ScreenTest {
         assertEquals("The microphone cannot be used: another app may be using it", refused.status)
         Scene.source = ScriptedSource()
         val screen = listening()
-        Scene.source.fail("reading failed with code -6")
+        Scene.microphone.lose(AudioLoss.Failed("reading failed with code -6"))
         assertTrue(screen.status, "code -6" in screen.status)
-        assertFalse(Scene.source.running)
+        assertFalse(Scene.microphone.running)
     }
 
     @Test
     @Config(qualifiers = "+night")
     fun nightHasColoursOfItsOwn() {
         val screen = listening()
-        Scene.source.hear(speech(14))
+        Scene.microphone.hear(speech(14))
         screen.picture("listening_night")
         assertEquals(0xFF1C1B1F.toInt(), screen.activity.getColor(R.color.ground))
     }
@@ -171,7 +173,7 @@ class ScreenTest {
 
     @Test
     fun damagedModelIsExplained() {
-        Scene.open = { throw ScorerException("Invalid program: header") }
+        Scene.open = { throw ProgramException("Invalid program: header") }
         val screen = Screen()
         assertTrue(screen.status, "damaged" in screen.status && "Invalid program" in screen.status)
         assertFalse(screen.listen.isEnabled)
@@ -179,15 +181,25 @@ class ScreenTest {
     }
 
     @Test
-    fun modelOfALaterRuntimeIsRefused() {
+    fun modelOfALaterReleaseIsScoredWith() {
         val later = contractWith { getJSONObject("versions").put("executorch", "9.1.0") }
-        val engine = ScriptedEngine(later)
-        Scene.open = { engine }
+        Scene.open = { ScriptedEngine(later) }
         val screen = Screen()
-        assertTrue(screen.status, "ExecuTorch 9.1.0" in screen.status)
-        assertTrue(screen.status, ExecuTorchEngine.RUNTIME in screen.status)
-        assertTrue(engine.closed)
-        screen.picture("model_too_new")
+        assertTrue(screen.listen.isEnabled)
+        assertTrue(screen.identity, "Exported by ExecuTorch 9.1.0.\nRun by npm react-native-executorch 0.9.3" in screen.identity)
+    }
+
+    @Test
+    fun modelThatTheRuntimeLacksAnOperatorForIsTold() {
+        Scene.runtime = PackedRuntime("org.pytorch:executorch-android:1.5.1", "1.5.1")
+        Scene.open = { throw UnsupportedModelException("9.1.0", "Failed to load method: operator missing") }
+        val screen = Screen()
+        assertTrue(screen.status, "exported by ExecuTorch 9.1.0 and" in screen.status)
+        assertTrue(screen.status, "ExecuTorch 1.5.1 (org.pytorch:executorch-android:1.5.1)" in screen.status)
+        assertTrue(screen.status, "operator missing" in screen.status)
+        screen.picture("model_unsupported")
+        Scene.open = { throw UnsupportedModelException(null, "no backend") }
+        assertTrue("an ExecuTorch that the file does not name" in Screen().status)
     }
 
     @Test
@@ -201,7 +213,7 @@ class ScreenTest {
 
     @Test
     fun missingRuntimeIsExplained() {
-        Scene.open = { throw UnsatisfiedLinkError("libexecutorch.so not found") }
+        Scene.open = { throw RuntimeMissingException(UnsatisfiedLinkError("libexecutorch.so not found")) }
         assertTrue("no ExecuTorch for this device" in Screen().status)
     }
 
@@ -209,10 +221,10 @@ class ScreenTest {
     fun scoreThatIsNotFiniteStopsTheScreenNotTheApp() {
         Scene.open = { ScriptedEngine(scores = listOf(Float.NaN)) }
         val screen = listening()
-        Scene.source.hear(speech(4))
-        Scene.source.hear(ShortArray(1600))
+        Scene.microphone.hear(speech(4))
+        Scene.microphone.hear(ShortArray(1600))
         assertEquals("Stopped: the model gives a score that is not finite", screen.status)
-        assertFalse(Scene.source.running)
+        assertFalse(Scene.microphone.running)
     }
 
     @Test
@@ -222,15 +234,15 @@ class ScreenTest {
         assertEquals(View.ACCESSIBILITY_LIVE_REGION_ASSERTIVE, verdict.accessibilityLiveRegion)
         assertEquals("Score trace, empty", screen.trace.contentDescription)
         val status = screen.activity.findViewById<TextView>(R.id.status)!!
-        Scene.source.hear(speech(1))
+        Scene.microphone.hear(speech(1))
         val waiting = status.text
-        Scene.source.hear(speech(1))
+        Scene.microphone.hear(speech(1))
         assertSame(waiting, status.text)
-        Scene.source.hear(speech(5))
+        Scene.microphone.hear(speech(5))
         val shown = (verdict as TextView).text
-        Scene.source.hear(speech(2))
+        Scene.microphone.hear(speech(2))
         assertSame(shown, verdict.text)
-        for (button in listOf(screen.listen, screen.file)) {
+        for (button in listOf(screen.listen, screen.file, screen.share, screen.model, screen.licences)) {
             assertTrue(button.text.isNotBlank())
             assertTrue(button.height >= 48 * 1.5)
         }

@@ -32,6 +32,10 @@ data class Contract(
     val versions: Map<String, String>,
     val weightsSha256: String,
 ) {
+    /** The ExecuTorch that made the model, null when the contract does not name it. */
+    val exporter: String?
+        get() = versions[EXECUTORCH]
+
     /** Raw score → log-likelihood ratio in nats. */
     fun llr(score: Double): Double = decision.scale * score + decision.offset
 
@@ -46,6 +50,8 @@ data class Contract(
         if (llr >= decision.threshold) Decision.BONAFIDE else Decision.SPOOF
 
     companion object {
+        internal const val EXECUTORCH = "executorch"
+
         /**
          * Reads the JSON document that a spoofing artefact carries.
          *

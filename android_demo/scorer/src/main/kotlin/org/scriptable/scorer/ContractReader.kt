@@ -29,6 +29,14 @@ internal fun readContract(text: String): Contract {
     return contract
 }
 
+/** The ExecuTorch that a contract names, even one that is refused; null when it names none. */
+internal fun exporterOf(text: String): String? =
+    try {
+        JSONObject(text).getJSONObject("versions").getString(Contract.EXECUTORCH)
+    } catch (_: JSONException) {
+        null
+    }
+
 private fun parseObject(text: String): JSONObject =
     try {
         JSONTokener(text).nextValue() as? JSONObject

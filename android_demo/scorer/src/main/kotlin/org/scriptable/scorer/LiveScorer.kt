@@ -27,17 +27,32 @@ class LiveScorer(private val scorer: Scorer, smoothing: Int = SMOOTHING) {
     private val buffer = RingBuffer(windows.numSamples)
     private val mean = MovingMean(smoothing)
 
+    /** What [accept] expects, in hertz. */
+    val sampleRate: Int
+        get() = scorer.contract.audio.sampleRate
+
     /** Share of the first window that has been heard, in [0, 1]. */
     val filled: Double
         get() = minOf(1.0, buffer.total.toDouble() / windows.numSamples)
 
-    /** Takes [count] samples of [pcm] and calls [onVerdict] for each window that they complete. */
-    fun accept(pcm: ShortArray, count: Int, onVerdict: (Verdict) -> Unit) {
+    /** On the last windows; null until the first one is full. */
+    var verdict: Verdict? = null
+        private set
+
+    /**
+     * Takes [count] samples of [pcm] and calls [onVerdict] for each window that they complete.
+     *
+     * Scores on the caller's thread: call it from one thread, and not from the screen's.
+     *
+     * @throws ScorerException when the model fails, or gives a score that is not finite.
+     */
+    fun accept(pcm: ShortArray, count: Int = pcm.size, onVerdict: (Verdict) -> Unit = {}) {
         for (sample in decodePcm16(pcm, count, 1, scorer.contract.audio.pcm16Divisor)) {
             buffer.write(sample)
             val past = buffer.total - windows.numSamples
             if (past >= 0 && past % windows.hop == 0L) {
-                onVerdict(scorer.verdict(mean.add(scorer.scoreWindow(buffer.snapshot()).toDouble())))
+                val score = mean.add(scorer.scoreWindow(buffer.snapshot()).toDouble())
+                onVerdict(scorer.verdict(score).also { verdict = it })
             }
         }
     }

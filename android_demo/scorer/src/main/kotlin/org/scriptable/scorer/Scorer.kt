@@ -1,7 +1,9 @@
 package org.scriptable.scorer
 
 import java.io.Closeable
+import java.io.File
 import java.io.InputStream
+import kotlin.random.Random
 
 /** What a recording, or the last windows of a live one, scored and what that means. */
 data class Verdict(
@@ -28,6 +30,16 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
             throw ScorerException("the model gives a score that is not finite")
         }
         return score
+    }
+
+    /**
+     * Scores a window of faint noise.
+     *
+     * @throws ScorerException when the model does not take what its contract says, or fails.
+     */
+    fun tryOut() {
+        val random = Random(0)
+        scoreWindow(FloatArray(contract.windows.numSamples) { (random.nextFloat() - 0.5f) * FAINT })
     }
 
     /** What a raw score means. */
@@ -62,15 +74,19 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
     override fun close() = engine.close()
 
     companion object {
+        private const val FAINT = 0.01f
+
         /**
-         * Reads the contract of [engine] and holds the model against [runtime], a version of
-         * ExecuTorch; closes the engine when either is refused.
+         * Loads a `.pte` from `python -m export`, on the ExecuTorch runtime that the app packs.
+         *
+         * @throws ScorerException when it cannot be run here, or says not what its score means.
          */
-        fun open(engine: Engine, runtime: String): Scorer {
+        fun load(file: File): Scorer = open(ExecuTorchEngine.open(file))
+
+        /** Reads the contract of [engine]; closes the engine when it is refused. */
+        fun open(engine: Engine): Scorer {
             try {
-                val contract = Contract.parse(engine.contract())
-                requireRuntime(contract, runtime)
-                return Scorer(engine, contract)
+                return Scorer(engine, Contract.parse(engine.contract()))
             } catch (error: ScorerException) {
                 engine.close()
                 throw error

@@ -6,9 +6,19 @@ open class ScorerException(message: String, cause: Throwable? = null) : Exceptio
 /** The contract is missing, malformed, or of another task or schema. */
 class ContractException(message: String) : ScorerException(message)
 
-/** The model was exported by a newer ExecuTorch than the runtime that should run it. */
-class RuntimeTooOldException(val model: String, val runtime: String) :
-    ScorerException("the model was exported by ExecuTorch $model, this runtime is $runtime")
+/** The file is no ExecuTorch program, or a damaged one. */
+class ProgramException(message: String, cause: Throwable? = null) : ScorerException(message, cause)
+
+/**
+ * The runtime lacks an operator or a delegate that the model asks for.
+ *
+ * [exporter] is the ExecuTorch that made the model, null when the file does not tell.
+ */
+class UnsupportedModelException(val exporter: String?, reason: String, cause: Throwable? = null) :
+    ScorerException(reason, cause)
+
+/** The app holds no ExecuTorch for this device. */
+class RuntimeMissingException(cause: LinkageError) : ScorerException(cause.message ?: "no library", cause)
 
 /** The audio is not what the scorer can read. */
 class AudioException(message: String) : ScorerException(message)

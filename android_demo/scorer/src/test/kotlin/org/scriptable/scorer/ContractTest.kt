@@ -79,19 +79,9 @@ class ContractTest {
     }
 
     @Test
-    fun refusesAModelOfALaterRuntime() {
-        requireRuntime(contract, "1.5.1")
-        requireRuntime(contract, "1.6.0")
-        requireRuntime(Contract.parse(document(executorch = "1.5.1+cpu")), "1.5.1")
-        for (later in listOf("1.5.2", "1.10.0", "2.0")) {
-            val error =
-                assertThrows(RuntimeTooOldException::class.java) {
-                    requireRuntime(Contract.parse(document(executorch = later)), "1.5.1")
-                }
-            assertEquals("the model was exported by ExecuTorch $later, this runtime is 1.5.1", error.message)
-        }
-        assertThrows(ContractException::class.java) {
-            requireRuntime(Contract.parse(document(executorch = "not installed")), "1.5.1")
-        }
+    fun tellsTheExporterEvenOfAContractThatIsRefused() {
+        assertEquals("1.5.1", contract.exporter)
+        assertEquals("9.1.0", exporterOf(document(executorch = "9.1.0").replace("spoofing", "sasv")))
+        for (without in listOf("", "{", "[]", "{\"versions\": {}}")) assertEquals(null, exporterOf(without))
     }
 }

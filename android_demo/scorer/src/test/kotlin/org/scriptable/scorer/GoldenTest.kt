@@ -13,7 +13,6 @@ import org.junit.Assume.assumeTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
-import org.scriptable.host.NativeEngine
 
 /**
  * Windows, scores and decisions of `python -m export vectors`, by the same `.pte` on the JVM.
@@ -34,7 +33,7 @@ class GoldenTest {
         return value!!
     }
 
-    private fun open(file: String = given("model")) = Scorer.open(HostEngine(file), "1.5.1")
+    private fun open(file: String = given("model")) = Scorer.load(File(file))
 
     /** Through resampling the waveforms may differ by rounding, and the scores by a little more. */
     private fun tolerance(case: JSONObject) =
@@ -93,6 +92,29 @@ class GoldenTest {
         println("largest score difference by sample rate: $worst")
     }
 
+    /** The three lines of the README, on the longest recording, in blocks as a microphone gives them. */
+    @Test
+    fun threeLinesScoreAStream() {
+        val case = cases.filter { it.getInt("sample_rate") == 16000 }.maxBy { it.getInt("n_windows") }
+        val recording = File(folder, case.getString("wav")).inputStream().use { Wav.read(it) }
+        val file = File(given("model"))
+        val decisions = mutableListOf<Decision?>()
+        val microphone = recording.samples.toList().chunked(1600).map { it.toShortArray() }
+        val live = LiveScorer(Scorer.load(file))
+        for (samples in microphone) {
+            live.accept(samples)
+            val decision = live.verdict?.decision
+            decisions.add(decision)
+        }
+        assertEquals(recording.sampleRate, live.sampleRate)
+        assertEquals(null, decisions.first())
+        val scores = case.getJSONArray("window_scores")
+        val whole = (recording.samples.size - contract.windows.numSamples) / contract.windows.hop + 1
+        val last = (maxOf(0, whole - LiveScorer.SMOOTHING) until whole).map { scores.getDouble(it) }.average()
+        assertEquals(last, live.verdict!!.score, 1e-5)
+        assertEquals(contract.decide(contract.llr(last)), decisions.last())
+    }
+
     @Test
     fun vectorsHaveBothDecisionsAndSeveralRates() {
         assertTrue(cases.map { it.getInt("sample_rate") }.toSet().size >= 3)
@@ -105,19 +127,10 @@ class GoldenTest {
         val whole = File(given("model")).readBytes()
         val cut = File(scratch.root, "cut.pte").apply { writeBytes(whole.copyOf(whole.size / 3)) }
         val text = File(scratch.root, "text.pte").apply { writeText("no program\n".repeat(1000)) }
-        for (file in listOf(cut, text, File(scratch.root, "nothing.pte"))) {
-            val error = assertThrows(IOException::class.java) { HostEngine(file.path) }
+        for (file in listOf(cut, text)) {
+            val error = assertThrows(ProgramException::class.java) { Scorer.load(file) }
             assertEquals(error.message, 1, error.message!!.lines().size)
         }
-    }
-
-    private class HostEngine(path: String) : Engine {
-        private val native = NativeEngine(path)
-
-        override fun contract() = native.contract()
-
-        override fun score(window: FloatArray) = native.score(window)
-
-        override fun close() = native.close()
+        assertThrows(IOException::class.java) { Scorer.load(File(scratch.root, "nothing.pte")) }
     }
 }

@@ -5,10 +5,11 @@ import org.scriptable.host.NativeEngine
 
 /**
  * The calls of the AAR's class that the app makes, on this machine's ExecuTorch: the AAR's own need
- * a native library that runs on Android alone.
+ * a native library that runs on Android alone. StandInTest holds these classes to the AAR's.
  */
 class Module private constructor(private val engine: NativeEngine) {
     private val contract = engine.contract()
+    private var destroyed = false
 
     fun getMethods(): Array<String> =
         if (contract.isEmpty()) arrayOf(FORWARD) else arrayOf(FORWARD, CONTRACT)
@@ -19,13 +20,17 @@ class Module private constructor(private val engine: NativeEngine) {
     fun forward(vararg inputs: EValue): Array<EValue> = execute(FORWARD, *inputs)
 
     fun execute(methodName: String, vararg inputs: EValue): Array<EValue> {
+        check(!destroyed) { "Module has been destroyed" }
         loadMethod(methodName)
         if (methodName == CONTRACT) return arrayOf(EValue.from(contract))
         val score = engine.score(inputs.single().toTensor().dataAsFloatArray)
         return arrayOf(EValue.from(Tensor.fromBlob(floatArrayOf(score), longArrayOf(1))))
     }
 
-    fun destroy() = engine.close()
+    fun destroy() {
+        destroyed = true
+        engine.close()
+    }
 
     companion object {
         const val LOAD_MODE_MMAP = 1
@@ -38,7 +43,7 @@ class Module private constructor(private val engine: NativeEngine) {
             return try {
                 Module(NativeEngine(modelPath, numThreads))
             } catch (error: IOException) {
-                throw IllegalStateException(error.message, error)
+                throw ExecutorchRuntimeException(ExecutorchRuntimeException.INVALID_PROGRAM, error.message.orEmpty())
             }
         }
     }
