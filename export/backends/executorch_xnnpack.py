@@ -13,10 +13,25 @@ class ExecuTorchXNNPACK(ExecuTorchBackend):
     tolerance = 1e-4
 
     def partitioners(self) -> list[Any]:
-        """XNNPACK's."""
+        """XNNPACK's, with the ELU that the delegate has and its default choice leaves out."""
+        from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
-        return [XnnpackPartitioner()]
+        return [XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, _elu()])]
+
+
+def _elu() -> type[Any]:
+    from executorch.backends.xnnpack.partition.config.generic_node_configs import EluConfig
+
+    class PlainElu(EluConfig):
+        """ELU without the two scales that the delegate drops in silence, as in ``selu``."""
+
+        def check_constraints(self, node: Any, ep: Any) -> bool:
+            """Whether the delegate computes this node."""
+            plain = all(scale == 1 for scale in node.args[2:])
+            return plain and self.check_common_constraints(node, ep)
+
+    return PlainElu
 
 
 BACKEND = ExecuTorchXNNPACK()
