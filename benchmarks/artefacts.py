@@ -60,7 +60,7 @@ def subjects() -> list[Subject]:
     import torch
 
     from benchmarks.lowering import entries
-    from export.backends._base import Source
+    from export.backends import Source
     from scriptable import LFCC, LightCNN, OCSoftmax, ScorePipeline
 
     torch.manual_seed(0)
@@ -86,11 +86,11 @@ def measure(backend_name: str, only: Sequence[str] = ()) -> list[dict[str, Any]]
     """Every artefact of one backend, in this process."""
     import torch
 
-    from export.backends._base import backends
+    from export.backends import all_backends
     from export.jobs.latency import use_one_thread
 
     use_one_thread()
-    backend = backends()[backend_name]
+    backend = all_backends()[backend_name]
     reason = backend.unavailable() or backend.not_run_reason or backend.unmeasured
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
@@ -115,7 +115,7 @@ def measure(backend_name: str, only: Sequence[str] = ()) -> list[dict[str, Any]]
 
 
 def _one(backend: Any, subject: Subject, path: Path, reason: str) -> dict[str, Any]:
-    from export.backends import _base as backends
+    from export import backends
 
     backends.save(backend, subject.source, path)
     size = sum(p.stat().st_size for p in path.rglob("*")) if path.is_dir() else path.stat().st_size
@@ -171,9 +171,9 @@ def _latency(call: Callable[[], object], subject: Subject) -> dict[str, Any]:
 
 def profile(path: Path, method: str, inputs: Sequence[Any]) -> list[dict[str, Any]]:
     """Median milliseconds of each operator, from ExecuTorch's own trace."""
-    from export.backends._executorch import native_notices_hidden, quiet
+    from export.backends import native_notices_hidden, quiet_executorch
 
-    with tempfile.TemporaryDirectory() as folder, native_notices_hidden(), quiet():
+    with tempfile.TemporaryDirectory() as folder, native_notices_hidden(), quiet_executorch():
         from executorch.devtools import Inspector
         from executorch.extension.pybindings.portable_lib import _load_for_executorch
 

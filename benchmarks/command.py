@@ -17,7 +17,7 @@ from benchmarks.plot import plot_ratios
 from benchmarks.records import measure_or_report
 from benchmarks.show import show
 from benchmarks.table import console
-from export.backends._base import backends
+from export.backends import all_backends
 from export.files import replacing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -113,7 +113,7 @@ def measure_further() -> Iterator[dict[str, Any]]:
     yield {"scaling": _each("curves", curves, lambda c: scaling.measure(c, brief), _name)}
     heads = training.HEADS
     yield {"training": _each("training", heads, lambda h: training.measure(h, brief), _name)}
-    yield _artefacts(_each("artefacts", list(backends()), artefacts.measure_apart, str))
+    yield _artefacts(_each("artefacts", list(all_backends()), artefacts.measure_apart, str))
     rows = lowering.entries()
     yield {"lowering": _each("lowering", rows, lowering.measure, lambda row: row.entry)}
 

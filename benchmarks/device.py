@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import bootstrap
-from export.backends import _base as backends
-from export.backends._base import Source
+from export import backends
+from export.backends import Source
 from export.demo.training import Settings, build_pipeline
 from export.jobs.latency import use_one_thread
 from export.runtime.contract import Audio, Contract, Decision, Windows, versions, weights_sha256
@@ -64,7 +64,7 @@ def export_scorer(settings: Settings, path: Path) -> ScorePipeline:
     )
     inputs = (torch.zeros(1, settings.num_samples),)
     source = Source(pipeline, {"forward": inputs}, contract.model_dump_json())
-    backends.save(backends.backends()["executorch_xnnpack"], source, path)
+    backends.save(backends.all_backends()["executorch_xnnpack"], source, path)
     return pipeline
 
 

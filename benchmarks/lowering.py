@@ -6,8 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from export.backends._base import Source, backends
-from export.backends._executorch import quiet
+from export.backends import Source, all_backends, quiet_executorch
 from export.catalog import Row, rows
 
 
@@ -25,13 +24,13 @@ def measure(row: Row) -> dict[str, Any]:
     method = next(iter(row.methods))
     record: dict[str, Any] = {"name": row.entry, "variant": row.variant, "method": method}
     source = Source(row.build(), {method: row.draw(method, 0)})
-    backend = backends()["executorch_portable"]
+    backend = all_backends()["executorch_portable"]
     if backend.unavailable():
         return {**record, "reason": backend.unavailable()}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.process_time()
-        with quiet():
+        with quiet_executorch():
             program = source.exported(method)
         exported = time.process_time()
         path = Path(folder) / f"row{backend.suffix}"

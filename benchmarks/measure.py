@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from export.backends._executorch import native_notices_hidden
+from export.backends import native_notices_hidden
 
 Step = Callable[[], object]
 

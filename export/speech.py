@@ -8,6 +8,7 @@ HINT = f"no real speech at hand: set {VARIABLE} to a folder of .wav or .flac rec
 
 
 def speech_files() -> list[Path]:
-    """Recordings below ``$SCRIPTABLE_SPEECH`` (default ``../shared/data/speech``), by name."""
-    folder = Path(os.environ.get(VARIABLE, "../shared/data/speech"))
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".wav", ".flac"))
+    """Recordings below ``$SCRIPTABLE_SPEECH``, by name; none where it is not set."""
+    folder = os.environ.get(VARIABLE)
+    found = Path(folder).rglob("*") if folder else ()
+    return sorted(path for path in found if path.suffix in (".wav", ".flac"))

@@ -5,6 +5,7 @@ Every error is a :class:`ConfigError` that names the key's path in the mapping.
 
 import difflib
 import inspect
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -141,9 +142,9 @@ def build_loss(config: Union[Mapping[str, Any], Sequence[Any]], path: str = "los
 
 def losses() -> dict[str, type[nn.Module]]:
     """What ``type`` may say: the losses here, and the registered ones."""
-    import scriptable
-
-    public = {name: getattr(scriptable, name) for name in scriptable.__all__}
+    # The package has imported this file: it is looked up, since importing it would be a circle.
+    package = sys.modules["scriptable"]
+    public = {name: getattr(package, name) for name in package.__all__}
     return {name: thing for name, thing in public.items() if _is_loss(thing)} | _REGISTERED
 
 

@@ -12,8 +12,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from export.backends import _base as backends
-from export.backends._base import Backend, Source
+from export import backends
+from export.backends import Backend, Source
 from export.runtime.contract import Audio, Contract, Decision, Windows, weights_sha256
 from export.runtime.scorer import Scorer, load_scorer
 from scriptable import LFCC, LightCNN, OCSoftmax, ScorePipeline
@@ -23,18 +23,11 @@ WINDOW = 4000
 HOP = 1500
 SCALE, OFFSET, THRESHOLD, PRIOR = 7.5, -1.25, 0.5, 0.2
 
-RUNNABLE = (
-    "torchscript",
-    "trace",
-    "lite",
-    "torch_export",
-    "executorch_portable",
-    "executorch_xnnpack",
-    "coreml",
-)
-LOWERED = ("executorch_vulkan", "executorch_coreml")
-EMULATED = ("executorch_arm64",)
-VERIFIED = ("torchscript", "trace", "lite", "torch_export")
+_ALL = backends.all_backends()
+RUNNABLE = tuple(name for name, b in _ALL.items() if b.runnable and not b.emulated)
+LOWERED = tuple(name for name, b in _ALL.items() if not b.runnable)
+EMULATED = tuple(name for name, b in _ALL.items() if b.emulated)
+VERIFIED = tuple(name for name in RUNNABLE if _ALL[name].keeps_weights)
 
 
 def tiny_pipeline() -> ScorePipeline:
@@ -62,7 +55,7 @@ def contract_of(pipeline: ScorePipeline, **decision: Any) -> Contract:
 
 def usable(name: str) -> Backend:
     """The backend, or a skip that says what to install."""
-    backend = backends.backends()[name]
+    backend = backends.all_backends()[name]
     if backend.unavailable():
         pytest.skip(backend.unavailable())
     return backend

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MADE = {
     "loss.py.txt": "scriptable/heads/{file}.py",
-    "row.py.txt": "export/catalog/{file}.py",
+    "row.py.txt": "export/catalog/heads/{file}.py",
     "test.py.txt": "tests/heads/test_{file}.py",
 }
 

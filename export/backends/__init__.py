@@ -1,13 +1,20 @@
-"""The backends, one file each."""
+"""The backends, one file each, and what others need to know of them."""
 
-ORDER = (
-    "torchscript",
-    "trace",
-    "lite",
-    "torch_export",
-    "executorch_portable",
-    "executorch_xnnpack",
-    "coreml",
-    "executorch_vulkan",
-    "executorch_coreml",
-)
+from export.backends._base import Artefact, Backend, Inputs, Source, flatten, save
+from export.backends._executorch import native_notices_hidden, quiet_executorch
+from export.backends._registry import all_backends, backend_of, load, select
+
+__all__ = [
+    "Artefact",
+    "Backend",
+    "Inputs",
+    "Source",
+    "all_backends",
+    "backend_of",
+    "flatten",
+    "load",
+    "native_notices_hidden",
+    "quiet_executorch",
+    "save",
+    "select",
+]

@@ -1,17 +1,14 @@
 """What a backend is: how to save a module, load the saved file, run it, and what it promises.
 
 A backend is one file in ``export/backends/`` that defines ``BACKEND``; nothing else needs to know
-it. Files whose name starts with an underscore are shared helpers and are not loaded as backends.
+it.
 """
 
 import copy
-import importlib
 import importlib.util
-import pkgutil
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from export.errors import ArtefactError, InputError
 from export.files import replacing
 
 Inputs = tuple[Tensor, ...]
@@ -104,6 +100,8 @@ class Backend(ABC):
     """How the artefact's file name ends; the longest match decides which backend loads a file."""
     tolerance: ClassVar[float]
     """Promise: ``|artefact − eager| ≤ tolerance · max(1, max|eager|)``, in float32."""
+    rank: ClassVar[int] = 100
+    """Its place in tables: lower ranks stand further left, equal ones go by name."""
     package: ClassVar[str] = "torch"
     """The importable package that saving and loading need."""
     extra: ClassVar[str] = ""
@@ -114,6 +112,8 @@ class Backend(ABC):
     emulated: ClassVar[bool] = False
     """True where another processor is emulated to run another backend's file: slow, so that of the
     catalogue only the scores that ship are run."""
+    keeps_weights: ClassVar[bool] = False
+    """True where the file gives the named tensors back as they were trained."""
     unmeasured: str = ""
     """Why timing the file here would say nothing about its real runtime; empty where it does."""
 
@@ -132,31 +132,6 @@ class Backend(ABC):
         """Load a saved artefact; raises ``ArtefactError`` when it is none of this kind."""
 
 
-@cache
-def backends() -> dict[str, Backend]:
-    """All backends by name, in the order of the parity table."""
-    import export.backends as package
-
-    found = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        if not info.name.startswith("_"):
-            backend = importlib.import_module(f"{package.__name__}.{info.name}").BACKEND
-            found[backend.name] = backend
-    rank = {name: position for position, name in enumerate(package.ORDER)}
-    return dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
-
-
-def select(names: list[str] | None) -> list[Backend]:
-    """The named backends, or all of them."""
-    known = backends()
-    if not names:
-        return list(known.values())
-    for name in names:
-        if name not in known:
-            raise InputError(f"backend: expected one of {', '.join(known)}, got {name}")
-    return [known[name] for name in names]
-
-
 def save(backend: Backend, source: Source, path: Path) -> None:
     """Save through ``backend``; leaves nothing half-written, and the module as it was."""
     modes = {module: module.training for module in source.module.modules()}
@@ -169,26 +144,6 @@ def save(backend: Backend, source: Source, path: Path) -> None:
         for module, training in modes.items():
             module.training = training
         torch.set_rng_state(random_state)
-
-
-def of(path: Path) -> Backend:
-    """The backend that a file belongs to, by its name's ending."""
-    matching = [b for b in backends().values() if path.name.endswith(b.suffix)]
-    if not matching:
-        known = ", ".join(sorted({b.suffix for b in backends().values()}))
-        raise ArtefactError(f"{path}: unknown kind of artefact; expected a name ending in {known}")
-    return max(matching, key=lambda b: len(b.suffix))
-
-
-def load(path: Path) -> tuple[Backend, Artefact]:
-    """Load an artefact by its own runtime, chosen by the file name's ending."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    backend = of(path)
-    missing = backend.unavailable()
-    if missing:
-        raise ArtefactError(f"{path}: {missing}")
-    return backend, backend.load(path)
 
 
 def flatten(result: object) -> Inputs:

@@ -25,7 +25,7 @@ class ExecuTorchArtefact(Artefact):
     """A ``.pte`` program, run by the ExecuTorch runtime."""
 
     def __init__(self, path: Path) -> None:
-        with quiet():
+        with quiet_executorch():
             from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime, Verification
 
@@ -75,7 +75,7 @@ class ExecuTorchBackend(Backend):
 
     def save(self, source: Source, path: Path) -> None:
         """Export, lower and write."""
-        with quiet():
+        with quiet_executorch():
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
             programs = {m: self.prepared(source.exported(m)) for m in source.methods}
@@ -111,7 +111,7 @@ def native_notices_hidden() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_executorch() -> Iterator[None]:
     """Silence the notices that importing and lowering print on every call."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

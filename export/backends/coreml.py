@@ -74,6 +74,7 @@ class CoreML(Backend):
 
     name = "coreml"
     suffix = ".mlpackage"
+    rank = 70
     tolerance = 1e-3
     unmeasured = "" if platform.system() == "Darwin" else "measured on macOS only"
     package = "coremltools"

@@ -53,6 +53,7 @@ class ExecuTorchARM64(ExecuTorchXNNPACK):
 
     name = "executorch_arm64"
     suffix = ".arm64.xnnpack.pte"
+    rank = 110
     emulated = True
     unmeasured = "emulated: a phone's numbers, not its speed"
 

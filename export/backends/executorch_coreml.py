@@ -18,6 +18,7 @@ class ExecuTorchCoreML(ExecuTorchBackend):
 
     name = "executorch_coreml"
     suffix = ".coreml.pte"
+    rank = 90
     tolerance = 1e-3
     runnable = False
     not_run_reason = "the Core ML delegate runs on macOS and iOS only"

@@ -10,6 +10,7 @@ class ExecuTorchPortable(ExecuTorchBackend):
 
     name = "executorch_portable"
     suffix = ".portable.pte"
+    rank = 50
     tolerance = 1e-5
 
     def partitioners(self) -> list[Any]:

@@ -11,6 +11,7 @@ class ExecuTorchVulkan(ExecuTorchBackend):
 
     name = "executorch_vulkan"
     suffix = ".vulkan.pte"
+    rank = 80
     tolerance = 1e-3
     runnable = False
     not_run_reason = "the Vulkan delegate runs on a device only"

@@ -10,6 +10,7 @@ class ExecuTorchXNNPACK(ExecuTorchBackend):
 
     name = "executorch_xnnpack"
     suffix = ".xnnpack.pte"
+    rank = 60
     tolerance = 1e-4
 
     def partitioners(self) -> list[Any]:

@@ -29,6 +29,8 @@ class Lite(Backend):
 
     name = "lite"
     suffix = ".ptl"
+    rank = 30
+    keeps_weights = True
     tolerance = 1e-5
 
     def save(self, source: Source, path: Path) -> None:

@@ -46,6 +46,8 @@ class TorchExport(Backend):
 
     name = "torch_export"
     suffix = ".pt2"
+    rank = 40
+    keeps_weights = True
     tolerance = 1e-5
 
     def save(self, source: Source, path: Path) -> None:

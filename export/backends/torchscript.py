@@ -13,6 +13,8 @@ class TorchScript(Backend):
 
     name = "torchscript"
     suffix = ".pt"
+    rank = 10
+    keeps_weights = True
     tolerance = 1e-5
 
     def save(self, source: Source, path: Path) -> None:

@@ -17,6 +17,8 @@ class Trace(Backend):
 
     name = "trace"
     suffix = ".trace.pt"
+    rank = 20
+    keeps_weights = True
     tolerance = 1e-5
 
     def save(self, source: Source, path: Path) -> None:

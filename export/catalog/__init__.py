@@ -1,7 +1,8 @@
 """The catalogue: a row for every public loss and score and every variant worth proving.
 
-Each file beside this one holds the rows of one family in ``ROWS``. Tests, parity and the command
-line read the same table.
+A file with ``ROWS`` is called like the library's file, or folder of small files, that it proves:
+``heads/ge2e.py`` here proves ``scriptable/heads/ge2e.py``. Tests, parity and the command line read
+the same table.
 """
 
 import importlib
@@ -19,10 +20,10 @@ __all__ = ["NOT_EXPORTED", "Padding", "Row", "Waiver", "find", "rows"]
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """All rows, family by family."""
+    """All rows, file by file."""
     found: list[Row] = []
-    for info in pkgutil.iter_modules(__path__):
-        found += getattr(importlib.import_module(f"{__name__}.{info.name}"), "ROWS", [])
+    for info in pkgutil.walk_packages(__path__, f"{__name__}."):
+        found += getattr(importlib.import_module(info.name), "ROWS", [])
     ids = [row.id for row in found]
     for row_id in ids:
         if ids.count(row_id) > 1:

@@ -1,7 +1,11 @@
 """Random inputs for the rows."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
+
+from scriptable import cut_windows
 
 
 def normal(generator: Generator, *shape: int) -> Tensor:
@@ -33,3 +37,8 @@ def waveform(generator: Generator, batch: int, samples: int) -> Tensor:
     tones = torch.sin(2 * torch.pi * frequency * time).sum(1)
     noise = torch.randn(batch, samples, generator=generator)
     return (0.15 * tones + 0.1 * noise).clamp(-1, 1)
+
+
+def speech(samples: int) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Two windows of real speech ``[L]``, for rows that take audio."""
+    return lambda waveform: (cut_windows(waveform, samples, samples)[1:3],)

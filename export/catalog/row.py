@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
-from export.backends._base import Inputs
+from export.backends import Inputs
 
 Draw = Callable[[Generator], Inputs]
 """Draws one set of inputs; the same shapes for every generator, other content for every seed."""
@@ -53,6 +53,8 @@ class Row:
     """The input of ``score`` that holds the items that are scored."""
     detached: str = ""
     """Why the gradient is, on purpose, not the derivative of the value; empty where it is."""
+    idle: Mapping[str, str] = field(default_factory=dict)
+    """Parameters whose gradient is zero whatever the batch, each with the reason."""
     on_device: bool = False
     """A score that ships; such rows are lowered for delegates that cannot run here, too, and run
     where a device is emulated."""

@@ -44,7 +44,7 @@ def model(
 
     Example: python -m export model scorer.yaml --checkpoint weights.safetensors --out build/mine
     """
-    from export.backends._base import select
+    from export.backends import select
     from export.jobs import model as job
     from export.modules import load_module
     from export.report.terminal import comparison_table, failures, summary

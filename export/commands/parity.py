@@ -71,7 +71,7 @@ def matrix(
     html_file: Optional[Path],
 ) -> None:
     """All rows, of the catalogue or of a module, on all backends."""
-    from export.backends._base import select
+    from export.backends import select
     from export.catalog import find
     from export.parity import run as suite
     from export.parity.document import write_json

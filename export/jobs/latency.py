@@ -29,10 +29,10 @@ def medians(
 def use_one_thread() -> None:
     """One thread for torch and for ExecuTorch's delegates, from here on."""
     torch.set_num_threads(1)
-    from export.backends._executorch import native_notices_hidden, quiet
+    from export.backends import native_notices_hidden, quiet_executorch
 
     try:
-        with quiet():
+        with quiet_executorch():
             from executorch.extension.pybindings import portable_lib
     except ImportError:
         return

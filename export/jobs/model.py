@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.backends._base import Backend
+from export.backends import Backend
 from export.corpus import BONA_FIDE, Utterance, from_protocol
 from export.errors import InputError
 from export.extras import require

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from export.backends._base import Backend
+from export.backends import Backend
 from export.catalog import Row
 from export.jobs.steps import TrialList, artefact_paths, export_all, latencies, runnable, summaries
 from export.parity.decisions import Rung, compare_files

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export.backends._base import select
+from export.backends import select
 from export.errors import InputError
 from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import export_all, scorer_row

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-from export.backends._base import Backend, Inputs, Source, backends
+from export.backends import Backend, Inputs, Source, all_backends
 from export.catalog import Row, draw
 from export.corpus import Utterance
 from export.jobs.latency import medians, use_one_thread
@@ -60,7 +60,7 @@ def scorer_trials(utterances: Sequence[Utterance], scores: Tensor) -> TrialList:
 
 def writers() -> list[Backend]:
     """The backends that write a file of their own."""
-    return [backend for backend in backends().values() if not backend.emulated]
+    return [backend for backend in all_backends().values() if not backend.emulated]
 
 
 def artefact_paths(out: Path, stem: str, use: Sequence[Backend] | None = None) -> dict[str, Path]:
@@ -117,7 +117,7 @@ def export_all(
 
 def runnable(paths: Mapping[str, Path]) -> list[str]:
     """Names of the backends whose file is there and runs on this host."""
-    return [name for name in paths if backends()[name].runnable and paths[name].exists()]
+    return [name for name in paths if all_backends()[name].runnable and paths[name].exists()]
 
 
 def latencies(paths: Mapping[str, Path], module: nn.Module, inputs: Inputs) -> dict[str, float]:
@@ -125,7 +125,7 @@ def latencies(paths: Mapping[str, Path], module: nn.Module, inputs: Inputs) -> d
     use_one_thread()
     calls: dict[str, Callable[[], object]] = {"eager": partial(_eager, module, inputs)}
     for name in runnable(paths):
-        backend = backends()[name]
+        backend = all_backends()[name]
         if not backend.unmeasured:
             calls[name] = partial(backend.load(paths[name]).run, "forward", inputs)
     return medians(calls)
@@ -139,7 +139,7 @@ def _eager(module: nn.Module, inputs: Inputs) -> Tensor:
 
 def summaries(paths: Mapping[str, Path], times: Mapping[str, float]) -> list[ArtefactSummary]:
     """One line for each file."""
-    return [_summary(backends()[name], path, times.get(name)) for name, path in paths.items()]
+    return [_summary(all_backends()[name], path, times.get(name)) for name, path in paths.items()]
 
 
 def _summary(backend: Backend, path: Path, latency_ms: float | None) -> ArtefactSummary:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from export.backends._base import Backend, Inputs, Source, flatten, save
+from export.backends import Backend, Inputs, Source, flatten, save
 from export.catalog import Row
 from export.files import artefact_bytes
 from export.parity.compare import compare, empty

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from export.backends._base import Backend, Inputs
+from export.backends import Backend, Inputs
 from export.catalog import Row
 from export.parity.record import Record, Status, Trial
 

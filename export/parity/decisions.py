@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export.backends import _base as backends
+from export import backends
 from export.corpus import from_protocol
 from export.errors import InputError
 from export.progress import Progress, tracked
@@ -88,7 +88,7 @@ def compare_files(
     """
     rungs = []
     for path in tracked(paths, "scoring with every file", progress):
-        actual, backend = score(path), backends.of(path)
+        actual, backend = score(path), backends.backend_of(path)
         expected = actual if expected is None else expected
         rungs.append(
             compare(

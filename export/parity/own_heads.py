@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Draw, Row
 from export.errors import InputError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from export.backends._base import Inputs
+from export.backends import Inputs
 
 Content = Literal["example", "other", "speech"]
 

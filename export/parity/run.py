@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from export.backends._base import Backend
+from export.backends import Backend
 from export.catalog import Row
 from export.parity.check import check_row
 from export.parity.record import Record

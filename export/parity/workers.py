@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from torch import Tensor
 
-from export.backends import _base as backends
-from export.backends._base import Backend
+from export import backends
+from export.backends import Backend
 from export.catalog import Row, rows
 from export.parity.check import check_row
 from export.parity.record import Content, Record

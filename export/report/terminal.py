@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from export.backends._base import backends
+from export.backends import all_backends
 from export.catalog import rows
 from export.parity.decisions import Rung
 from export.parity.record import Record
@@ -145,7 +145,7 @@ def backend_table() -> Table:
     table = Table(title="Backends", header_style="bold")
     for name in ("backend", "suffix", "tolerance", "here"):
         table.add_column(name)
-    for backend in backends().values():
+    for backend in all_backends().values():
         here = backend.unavailable() or backend.not_run_reason or "runs"
         table.add_row(backend.name, backend.suffix, f"{backend.tolerance:.0e}", here)
     return table

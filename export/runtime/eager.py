@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from export.backends._base import Artefact, Inputs, flatten
+from export.backends import Artefact, Inputs, flatten
 
 
 class EagerArtefact(Artefact):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from export.backends import _base as backends
-from export.backends._base import Artefact, Inputs
+from export import backends
+from export.backends import Artefact, Inputs
 from export.errors import ArtefactError
 from export.runtime import contract as contracts
 from export.runtime.audio import read_waveform

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from export.backends._base import Artefact
+from export.backends import Artefact
 from export.errors import ArtefactError, InputError
 from export.runtime.audio import read_waveform
 from export.runtime.contract import Contract, SASVContract, SpeakerContract

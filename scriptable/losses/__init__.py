@@ -1,6 +1,6 @@
-"""Classification: heads with cross-entropy, and losses and errors per frame or utterance."""
+"""Losses and errors over frames or utterances, with lengths and a reduction."""
 
-from scriptable.heads.cross_entropy import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
+from scriptable._core.reduction import REDUCTIONS
 from scriptable.losses.bernoulli import BCELoss, bce_loss
 from scriptable.losses.categorical import (
     ClassificationError,
@@ -11,13 +11,11 @@ from scriptable.losses.categorical import (
 from scriptable.losses.divergence import KLDivLoss, kldiv_loss
 
 __all__ = [
-    "ASVSpoofBinaryLoss",
+    "REDUCTIONS",
     "BCELoss",
     "ClassificationError",
-    "CrossEntropy",
     "KLDivLoss",
     "NLLLoss",
-    "asvspoof_binary_loss",
     "bce_loss",
     "classification_error",
     "kldiv_loss",

@@ -1,8 +1,6 @@
 """The static front ends equal torchaudio's transforms, item by item, up to the edges."""
 
 import copy
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from frontend_helpers import (
     per_item,
     periodic,
 )
+from speech_helpers import HINT, SPEECH
 from torch import Tensor, nn
 
 from scriptable.frontend import LFCC, MFCC, LogMel
@@ -29,9 +28,6 @@ from scriptable.frontend import LFCC, MFCC, LogMel
 transforms = pytest.importorskip("torchaudio.transforms")
 functional = pytest.importorskip("torchaudio.functional")
 
-
-ROOT = Path(__file__).resolve().parents[2]
-SPEECH = Path(os.environ.get("SCRIPTABLE_SPEECH", ROOT.parent / "shared" / "data" / "speech"))
 
 # Filters narrower than a bin are empty, and torchaudio says so; the grid has some on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filterbank has all zero values")
@@ -41,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filterbank has 
 def speech() -> Tensor:
     files = sorted(SPEECH.rglob("*.wav"))
     if not files:
-        pytest.skip(f"no *.wav under {SPEECH}: point SCRIPTABLE_SPEECH at a folder with speech")
+        pytest.skip(HINT)
     soundfile = pytest.importorskip("soundfile")
     signals = [torch.from_numpy(soundfile.read(file, dtype="float32")[0]) for file in files]
     return torch.stack([nn.functional.pad(x, (0, 24000))[:24000] for x in signals])

@@ -10,7 +10,7 @@ from peers import deviation, speechbrain_losses
 from sequence_helpers import Sequences, ctc_by_enumeration, sequences, value_and_gradient
 from torch import Tensor
 
-from export.backends._base import Source
+from export.backends import Source
 from scriptable import CTCLoss, ctc_loss
 from scriptable._core.reduction import REDUCTIONS, frame_counts
 from scriptable.losses.sequence import ctc

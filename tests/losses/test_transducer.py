@@ -16,7 +16,7 @@ from sequence_helpers import (
 )
 from torch import Tensor
 
-from export.backends._base import Source
+from export.backends import Source
 from scriptable import TransducerLoss, transducer_loss
 from scriptable._core.reduction import REDUCTIONS, frame_counts
 from scriptable.losses.sequence import transducer

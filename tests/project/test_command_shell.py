@@ -10,7 +10,7 @@ import pytest
 import typer
 from artefact_helpers import Command, assert_refused, voice, write_wav
 
-from export.backends._base import backends
+from export.backends import all_backends
 from export.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_completion_knows_commands_options_and_backends() -> None:
     assert completed("scriptable", "m") == ["metrics", "model"]
     assert completed("scriptable", "parity", "--mod") == ["--module"]
     names = completed("scriptable", "parity", "--backend", "")
-    assert sorted(names) == sorted(backends())
+    assert sorted(names) == sorted(all_backends())
     assert completed("scriptable", "model", "--backend", "executorch_x") == ["executorch_xnnpack"]
 
 

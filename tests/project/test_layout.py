@@ -1,29 +1,129 @@
 """What holds for the code as a whole: nothing public without proof, imports one way, light."""
 
 import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import export.catalog
 import scriptable
 from export.catalog import NOT_EXPORTED, rows
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = sorted((ROOT / "scriptable").rglob("*.py"))
 EXPORT = sorted((ROOT / "export").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 HEAVY = ("executorch", "coremltools", "matplotlib", "torchaudio", "export", "numba", "speechbrain")
+
+FLOOR = {"errors", "extras", "files", "modules", "progress", "speech"}
+PROOF = {"backends", "catalog", "runtime", "corpus", "parity"}
+ROOMS = {
+    "backends": set(),
+    "catalog": {"backends"},
+    "runtime": {"backends"},
+    "metrics": set(),
+    "corpus": {"runtime"},
+    "parity": PROOF,
+    "report": PROOF,
+    "jobs": {*PROOF, "report"},
+    "demo": {*PROOF, "metrics", "report", "jobs"},
+    "commands": {*PROOF, "metrics", "report", "jobs", "demo"},
+    "__main__": {"commands"},
+}
+"""Whom each room of ``export`` may import, beside itself and the floor that all stand on."""
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in [*LIBRARY, *EXPORT, *BENCHMARKS]}
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """What a file imports anywhere, functions included, by full name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{path}: a relative import"
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            # A package that only lends its name to a module of its own is not imported for itself.
+            found |= inside & MODULES.keys()
+            found |= set() if inside <= MODULES.keys() else {node.module}
+    return frozenset(found)
 
 
 def imported(path: Path) -> set[str]:
     """Top-level packages that a file imports anywhere."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
+    return {name.split(".")[0] for name in imports_of(path)}
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """A way from a node back to itself, or an empty list."""
+    done: set[str] = set()
+
+    def walk(node: str, way: list[str]) -> list[str]:
+        if node in way:
+            return [*way[way.index(node) :], node]
+        if node in done:
+            return []
+        for target in sorted(arrows.get(node, ())):
+            if found := walk(target, [*way, node]):
+                return found
+        done.add(node)
+        return []
+
+    return next((found for node in arrows if (found := walk(node, []))), [])
+
+
+def room_of(module: str) -> str:
+    """The folder or file below the package: ``export.parity.run`` is in ``parity``."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    arrows = {name: imports_of(path) & MODULES.keys() for name, path in MODULES.items()}
+    assert circle({name: set(targets) for name, targets in arrows.items()}) == []
+
+
+def test_the_rooms_of_the_library_are_in_no_circle() -> None:
+    arrows: dict[str, set[str]] = {}
+    for path in LIBRARY:
+        room = room_of(module_of(path))
+        targets = {room_of(name) for name in imports_of(path) if name.startswith("scriptable.")}
+        arrows.setdefault(room, set()).update(targets - {room})
+    assert arrows["_core"] == set()
+    assert circle(arrows) == []
+
+
+def test_every_room_of_export_imports_only_what_it_may() -> None:
+    for path in EXPORT:
+        room = room_of(module_of(path))
+        assert room in {"", *FLOOR, *ROOMS}, f"{path}: say in ROOMS whom {room} may import"
+        targets = {room_of(name) for name in imports_of(path) if name.startswith("export.")}
+        assert targets - {room} <= FLOOR | ROOMS.get(room, set()), path
+
+
+def test_underscore_files_stay_in_their_package() -> None:
+    for path in MODULES.values():
+        for name in imports_of(path) & MODULES.keys():
+            parts = name.split(".")
+            private = [i for i, part in enumerate(parts) if re.match("_[a-z]", part)]
+            if private:
+                owner = ROOT.joinpath(*parts[: private[0]])
+                assert owner in path.parents, f"{path} imports {name}"
 
 
 def test_every_public_name_is_a_row_or_says_why_not() -> None:
@@ -34,6 +134,19 @@ def test_every_public_name_is_a_row_or_says_why_not() -> None:
     assert proven - public == set(), "rows for names that are not public"
     assert proven & NOT_EXPORTED.keys() == set(), "names that are both a row and not exported"
     assert all(len(reason) > 8 for reason in NOT_EXPORTED.values())
+
+
+def test_a_row_file_is_called_like_what_it_proves() -> None:
+    """``export/catalog/heads/ge2e.py`` proves ``scriptable/heads/ge2e.py``, and nothing else."""
+    found = 0
+    for info in pkgutil.walk_packages(export.catalog.__path__, "export.catalog."):
+        place = info.name.replace("export.catalog", "scriptable")
+        for row in getattr(importlib.import_module(info.name), "ROWS", []):
+            found += 1
+            for name in (row.entry, *row.also):
+                home = getattr(scriptable, name).__module__
+                assert f"{home}.".startswith(f"{place}."), f"{info.name}: {name} is in {home}"
+    assert found == len(rows())
 
 
 def test_public_names_exist_and_have_docstrings_with_an_example() -> None:

@@ -9,7 +9,7 @@ import torch
 from artefact_helpers import Artefacts, assert_refused
 from native_helpers import Program
 
-from export.backends import _base as backends
+from export import backends
 from export.backends.executorch_arm64 import BACKEND as ARM64
 from export.catalog import Row, rows
 from export.errors import ArtefactError
@@ -35,7 +35,7 @@ def test_the_emulated_processor_is_arm() -> None:
     (row,) = (row for row in rows() if row.id == "ScorePipeline")
     (here, there) = (
         next(r for r in check_row(row, [backend]) if r.content == "example")
-        for backend in (backends.backends()["executorch_xnnpack"], ARM64)
+        for backend in (backends.all_backends()["executorch_xnnpack"], ARM64)
     )
     assert here.max_abs_error != there.max_abs_error
 

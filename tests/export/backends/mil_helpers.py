@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.backends import _base as backends
-from export.backends._base import Artefact, Source, flatten
+from export import backends
+from export.backends import Artefact, Source, flatten
 from export.backends.coreml import BACKEND
 
 Forms = dict[str, Callable[..., object]]

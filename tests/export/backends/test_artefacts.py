@@ -26,14 +26,14 @@ from artefact_helpers import (
 )
 from torch import nn
 
-from export.backends import _base as backends
-from export.backends._base import Artefact, Backend, Source
+from export import backends
+from export.backends import Artefact, Backend, Source
 from export.errors import ArtefactError, InputError
 from export.runtime.scorer import load_scorer
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = tuple(name for name in RUNNABLE if name != "coreml")
-SUFFIXES = {name: backend.suffix for name, backend in backends.backends().items()}
+SUFFIXES = {name: backend.suffix for name, backend in backends.all_backends().items()}
 
 
 @pytest.fixture(scope="module")

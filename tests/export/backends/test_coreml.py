@@ -22,8 +22,8 @@ from mil_helpers import (
     saved,
 )
 
-from export.backends import _base as backends
-from export.backends._base import Source
+from export import backends
+from export.backends import Source
 from export.backends.coreml import BACKEND
 from export.errors import ArtefactError
 
@@ -236,7 +236,7 @@ class VectorProducts(nn.Module):
 
 def test_the_delegate_takes_products_by_a_vector(tmp_path: Path) -> None:
     delegate, module, x = (
-        backends.backends()["executorch_coreml"],
+        backends.all_backends()["executorch_coreml"],
         VectorProducts().eval(),
         randn(2, 4),
     )

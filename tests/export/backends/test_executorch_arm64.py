@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from artefact_helpers import usable
 
-from export.backends import _base as backends
+from export import backends
 from export.backends import executorch_arm64 as module
 from export.catalog import rows
 from export.jobs.steps import artefact_paths
@@ -61,8 +61,8 @@ def test_only_scores_that_ship_are_emulated() -> None:
 
 def test_its_file_is_another_backends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     present(monkeypatch, tmp_path)
-    assert backends.of(Path("scorer.arm64.xnnpack.pte")) is ARM64
-    assert backends.of(Path("scorer.xnnpack.pte")).name == "executorch_xnnpack"
+    assert backends.backend_of(Path("scorer.arm64.xnnpack.pte")) is ARM64
+    assert backends.backend_of(Path("scorer.xnnpack.pte")).name == "executorch_xnnpack"
     assert ARM64.name not in artefact_paths(tmp_path, "scorer")
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("coremltools")
 
 from mil_helpers import Family, Forms, Head, assert_equal, operations, randn, rewritten, saved
 
-from export.backends._base import flatten
+from export.backends import flatten
 from export.backends._mil.registry import KERNELS, find_kernel
 from export.backends.coreml import BACKEND
 from export.errors import ArtefactError

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from artefact_helpers import usable
 
-from export.backends import _base as backends
-from export.backends._base import Source
+from export import backends
+from export.backends import Source
 from export.catalog import find
 
 

@@ -1,14 +1,13 @@
 """Corpora from a protocol and from a folder of speech, and their split by speaker."""
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from corpus_helpers import Recorder, check_pairs, check_split, write_noise
+from speech_helpers import SPEECH, needs_speech
 
 from export.corpus import (
     BONA_FIDE,
@@ -21,16 +20,6 @@ from export.corpus import (
     split_by_speaker,
 )
 from export.errors import InputError
-
-SPEECH = Path(
-    os.environ.get(
-        "SCRIPTABLE_SPEECH", Path(__file__).resolve().parents[3] / ".." / "shared/data/speech"
-    )
-)
-needs_speech = pytest.mark.skipif(
-    not SPEECH.is_dir(), reason="no real speech: set SCRIPTABLE_SPEECH to the folder that holds it"
-)
-
 
 # Protocol
 

@@ -25,7 +25,7 @@ from artefact_helpers import (
     write_wav,
 )
 
-from export.backends import _base as backends
+from export import backends
 from export.backends._executorch import operators
 from export.corpus import Utterance, split_by_speaker
 from export.demo import spoofing as demo
@@ -56,7 +56,7 @@ COLUMNS = [
     "decision",
 ]
 SUFFIXES = {
-    name: f"spoof_scorer{b.suffix}" for name, b in backends.backends().items() if not b.emulated
+    name: f"spoof_scorer{b.suffix}" for name, b in backends.all_backends().items() if not b.emulated
 }
 
 

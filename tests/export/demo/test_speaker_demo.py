@@ -9,7 +9,7 @@ import pytest
 import torch
 from artefact_helpers import Command, assert_refused, usable, voice, write_wav
 
-from export.backends import _base as backends
+from export import backends
 from export.demo import training
 from export.demo.training import Settings
 from export.jobs import steps as artefacts
@@ -30,7 +30,7 @@ STEMS = {"verification": "speaker_verifier", "sasv": "sasv_verifier"}
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Four backends, short windows, and a folder of voices."""
     some = {name: usable(name) for name in SHOWN}
-    monkeypatch.setattr(artefacts, "backends", lambda: some)
+    monkeypatch.setattr(artefacts, "all_backends", lambda: some)
     monkeypatch.setattr(training, "Settings", partial(replace, SETTINGS))
     monkeypatch.setenv("SCRIPTABLE_SPEECH", str(tmp_path / "none"))
     monkeypatch.setattr(artefacts, "use_one_thread", lambda: None)
@@ -132,4 +132,4 @@ def test_a_choice_puts_the_threshold_where_it_says() -> None:
 def test_saved_files_are_named_after_their_task() -> None:
     for stem in STEMS.values():
         for name, path in artefacts.artefact_paths(Path("x"), stem).items():
-            assert backends.of(path).name == name
+            assert backends.backend_of(path).name == name

@@ -9,7 +9,7 @@ import torch
 from artefact_helpers import LOWERED, usable
 from torch import Generator, Tensor, nn
 
-from export.backends._base import Artefact, Backend, Inputs, Source, flatten
+from export.backends import Artefact, Backend, Inputs, Source, flatten
 from export.catalog import Row, Waiver
 from export.parity import check
 from export.parity.check import check_row

@@ -2,24 +2,17 @@
 
 import builtins
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from speech_helpers import SPEECH, needs_speech
 
 from export.errors import InputError, MissingPackageError
 from export.runtime import audio
 from export.runtime.audio import read_waveform
 from export.runtime.contract import Audio
-
-SPEECH = Path(
-    os.environ.get(
-        "SCRIPTABLE_SPEECH", Path(__file__).resolve().parents[3] / ".." / "shared/data/speech"
-    )
-)
 
 
 def tone(frequency, rate, seconds=0.5, amplitude=0.5):
@@ -197,9 +190,7 @@ def test_packages_that_cannot_be_imported(tmp_path, monkeypatch, package, error,
         read_waveform(path, 16000)
 
 
-@pytest.mark.skipif(
-    not SPEECH.is_dir(), reason="no real speech: set SCRIPTABLE_SPEECH to the folder that holds it"
-)
+@needs_speech
 def test_real_recordings_are_read_as_they_are():
     files = sorted(SPEECH.rglob("*.wav"))
     assert len(files) == 27

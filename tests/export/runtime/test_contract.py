@@ -28,7 +28,7 @@ from artefact_helpers import (
     write_wav,
 )
 
-from export.backends import _base as backends
+from export import backends
 from export.errors import ArtefactError
 from export.runtime.contract import Contract, parse, versions, weights_sha256
 from export.runtime.scorer import decide, load_scorer
@@ -272,7 +272,7 @@ def test_every_format_applies_scale_and_offset(artefacts: Artefacts, name: str) 
         raw = float(artefacts.pipeline(waveform.unsqueeze(0)))
     scorer = artefacts.scorer(name)
     result = decide(scorer.contract, "", scorer.score_waveform(waveform))
-    tolerance = backends.backends()[name].tolerance
+    tolerance = backends.all_backends()[name].tolerance
     assert result.llr == pytest.approx(SCALE * raw + OFFSET, abs=SCALE * tolerance)
     # An offset that got lost would be far outside.
     assert abs(result.llr - SCALE * raw) > 100 * SCALE * tolerance

@@ -31,7 +31,7 @@ from artefact_helpers import (
 )
 from torch import Tensor
 
-from export.backends._base import Artefact, Inputs
+from export.backends import Artefact, Inputs
 from export.errors import ArtefactError
 from export.runtime.audio import read_waveform
 from export.runtime.scorer import Scorer

@@ -24,8 +24,8 @@ from artefact_helpers import (
 )
 from torch import Tensor, nn
 
-from export.backends import _base as backends
-from export.backends._base import Source
+from export import backends
+from export.backends import Source
 from export.errors import ArtefactError, InputError
 from export.runtime.audio import read_waveform
 from export.runtime.contract import (

@@ -5,7 +5,7 @@ from functools import partial
 from torch import Generator, Tensor, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
 

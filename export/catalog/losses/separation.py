@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Draw, Row
 

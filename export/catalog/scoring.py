@@ -1,17 +1,17 @@
-"""Rows of the scores: verification, normalisation, calibration, fusion, and their pipelines."""
+"""Rows of the scores: verification, normalisation, calibration, fusion."""
 
 from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Row
 
-_SPEAKERS, _ENROLLED, _BATCH, _DIM, _SAMPLES = 3, 2, 4, 8, 4000
+_SPEAKERS, _ENROLLED, _BATCH, _DIM = 3, 2, 4, 8
 
 
 def _one(g: Generator) -> Inputs:
@@ -60,36 +60,6 @@ def _covariances() -> nn.Module:
     )
 
 
-def _embedding(scorer: Callable[[], nn.Module]) -> scriptable.EmbeddingPipeline:
-    frontend = scriptable.LogMel(n_mels=24)
-    return scriptable.EmbeddingPipeline(frontend, scriptable.LightCNN(24, _DIM), _SAMPLES, scorer())
-
-
-def _sasv() -> nn.Module:
-    frontend = scriptable.LFCC(n_filter=20, n_lfcc=20, log_lf=True)
-    spoof = scriptable.ScorePipeline(
-        frontend, scriptable.LightCNN(20, 16), scriptable.OCSoftmax(16), _SAMPLES
-    )
-    fusion = scriptable.SASVScore(8.0, -2.0, 5.0, 0.5, 0.3)
-    return scriptable.SASVPipeline(_embedding(scriptable.CosineScore), spoof, fusion)
-
-
-def _speech(waveform: Tensor) -> Inputs:
-    return (scriptable.cut_windows(waveform, _SAMPLES, _SAMPLES)[1:3],)
-
-
-def _pipeline(entry: str, module: Callable[[], nn.Module], variant: str = "") -> Row:
-    verify = _one if entry == "EmbeddingPipeline" else lambda g: (*_one(g), draw.normal(g, _BATCH))
-    return Row(
-        entry=entry,
-        variant=variant,
-        module=module,
-        methods={"forward": lambda g: (draw.waveform(g, 2, _SAMPLES),), "verify": verify},
-        speech={"forward": _speech},
-        on_device=True,
-    )
-
-
 ROWS = [
     _scorer("cosine_score", scriptable.CosineScore, also=("CosineScore",)),
     _scorer(
@@ -129,6 +99,4 @@ ROWS = [
         differentiable=(0, 1),
         on_device=True,
     ),
-    _pipeline("EmbeddingPipeline", partial(_embedding, partial(_norm, "as"))),
-    _pipeline("SASVPipeline", _sasv),
 ]

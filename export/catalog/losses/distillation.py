@@ -3,7 +3,7 @@
 from torch import Generator
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
 

@@ -6,10 +6,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 _BATCH, _FRAMES, _LABELS, _CLASSES = 3, 8, 3, 5
 _BLANK = 1

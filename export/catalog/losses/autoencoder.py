@@ -9,7 +9,7 @@ from typing import Final, Optional
 from torch import Generator, Tensor, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
 from scriptable import (
@@ -18,7 +18,7 @@ from scriptable import (
     VariationalAutoencoderLossDetails,
     VariationalAutoencoderOutput,
 )
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 _BATCH, _FRAMES, _FEATURES = 3, 7, 4
 

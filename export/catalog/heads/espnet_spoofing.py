@@ -1,11 +1,11 @@
-"""Rows of the spoofing heads over frame embeddings, and of P2SGrad."""
+"""Rows of the spoofing heads over frame embeddings."""
 
 from collections.abc import Callable
 
 from torch import Generator, nn
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Row
 
@@ -45,15 +45,5 @@ ROWS = [
         lambda: scriptable.ASVSpoofOCSoftmaxLoss(0.5, _DIM, 0.9, bonafide_label=0),
         "bona fide is label 0, column of labels",
         (1,),
-    ),
-    Row(
-        entry="P2SGrad",
-        module=lambda: scriptable.P2SGrad(_DIM),
-        methods={
-            "forward": lambda g: (draw.normal(g, _BATCH, _DIM), draw.labels(g, _BATCH)),
-            "score": lambda g: (draw.normal(g, _BATCH, _DIM),),
-        },
-        also=("p2sgrad_loss",),
-        on_device=True,
     ),
 ]

@@ -5,10 +5,10 @@ from functools import partial
 from torch import Generator
 
 import scriptable
-from export.backends._base import Inputs
+from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Padding, Row
-from scriptable._core.reduction import REDUCTIONS
+from scriptable.losses import REDUCTIONS
 
 _BATCH, _FRAMES, _FEATURES = 3, 7, 4
 
