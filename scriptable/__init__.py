@@ -15,6 +15,7 @@ from scriptable.heads.cross_entropy import ASVSpoofBinaryLoss, CrossEntropy, asv
 from scriptable.heads.espnet_spoofing import ASVSpoofAMSoftmaxLoss, ASVSpoofOCSoftmaxLoss
 from scriptable.heads.ge2e import GE2ELoss, ge2e_loss
 from scriptable.heads.given_cosines import AdditiveAngularMargin, AngularMargin, LogSoftmaxWrapper
+from scriptable.heads.given_logits import Logits, RawScore
 from scriptable.heads.multi import MultiLoss
 from scriptable.heads.oc_softmax import OCSoftmax, oc_softmax_loss
 from scriptable.heads.p2sgrad import P2SGrad, p2sgrad_loss
@@ -183,6 +184,7 @@ __all__ = [
     "LightCNN",
     "LogMel",
     "LogSoftmaxWrapper",
+    "Logits",
     "MSELoss",
     "MarginScheduler",
     "MaskedLoss",
@@ -199,6 +201,7 @@ __all__ = [
     "PitWrapper",
     "Posterior",
     "Prototypical",
+    "RawScore",
     "SASVPipeline",
     "SASVScore",
     "SISNRLoss",
