@@ -6,6 +6,7 @@ take tensors by position, and shapes never depend on values. The public names, f
 
 from scriptable._core.reduction import truncate
 from scriptable.config import ConfigError, build_loss, register_loss
+from scriptable.encoders.aasist import AASIST
 from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
 from scriptable.encoders.pooling import AttentiveStatisticsPooling
 from scriptable.frontend import LFCC, MFCC, LogMel
@@ -140,6 +141,7 @@ from scriptable.windows import average_windows, cut_windows, window_starts
 __version__ = "0.1.0"
 
 __all__ = [
+    "AASIST",
     "LFCC",
     "MFCC",
     "PLDA",

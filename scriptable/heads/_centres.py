@@ -1,36 +1,14 @@
 """Parts that the heads share: the cosine layer, class weights, and the two-class score."""
 
 from collections.abc import Sequence
-from typing import Any, Dict, List, Optional, Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scriptable._core.defaults import KeepsDefaults
 from scriptable._core.numeric import at_least_float32, unit
-
-
-class KeepsDefaults(nn.Module):
-    """A module whose buffers keep the constructor's values when a checkpoint lacks them.
-
-    A peer's checkpoint knows nothing of our state; a strict load must still succeed.
-    """
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Dict[str, Any],
-        prefix: str,
-        local_metadata: Dict[str, Any],
-        strict: bool,
-        missing_keys: List[str],
-        unexpected_keys: List[str],
-        error_msgs: List[str],
-    ) -> None:
-        for name, buffer in self.named_buffers(recurse=False):
-            state_dict.setdefault(prefix + name, buffer)
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
 
 
 class ClassWeights(KeepsDefaults):

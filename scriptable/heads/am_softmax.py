@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from scriptable._core.checks import check_features, check_labels, check_not_negative, check_positive
+from scriptable._core.defaults import KeepsDefaults
 from scriptable._core.numeric import at_least_float32, cross_entropy, inverse_norm, weighted_mean
 from scriptable.heads._centres import (
     ClassWeights,
     CosineProjection,
-    KeepsDefaults,
     bonafide_minus_spoof,
     check_classes,
 )

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_features, check_labels, check_positive
+from scriptable._core.defaults import KeepsDefaults
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import softplus
-from scriptable.heads._centres import KeepsDefaults, class_cosines
+from scriptable.heads._centres import class_cosines
 
 
 def _initial_bias(scale: float, margin: float, balance: float, t: int, classes: int) -> float:

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_features, check_not_negative, check_positive
+from scriptable._core.defaults import KeepsDefaults
 from scriptable._core.labels import class_indices
 from scriptable._core.numeric import at_least_float32, unit
-from scriptable.heads._centres import KeepsDefaults, accuracy_of, add_margin, class_directions, sine
+from scriptable.heads._centres import accuracy_of, add_margin, class_directions, sine
 
 
 def subcenter_logits(input: Tensor, weight: Tensor, sub_centers: int, scale: float) -> Tensor:
