@@ -7,6 +7,7 @@ take tensors by position, and shapes never depend on values. The public names, f
 from scriptable._core.reduction import truncate
 from scriptable.config import ConfigError, build_loss, register_loss
 from scriptable.encoders.aasist import AASIST
+from scriptable.encoders.adapted import AdaptedEncoder
 from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
 from scriptable.encoders.pooling import AttentiveStatisticsPooling
 from scriptable.frontend import LFCC, MFCC, LogMel
@@ -152,6 +153,7 @@ __all__ = [
     "ASVSpoofBinaryLoss",
     "ASVSpoofOCSoftmaxLoss",
     "ASoftmax",
+    "AdaptedEncoder",
     "AdditiveAngularMargin",
     "AffineCalibration",
     "AngularMargin",

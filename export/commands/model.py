@@ -37,6 +37,10 @@ def model(
     dynamic_batch: Annotated[
         bool, typer.Option(help="Leave the batch size open where a backend can.")
     ] = False,
+    budget: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds in all; what does not fit in is left out, and said."),
+    ] = 3600.0,
 ) -> None:
     """Export a model of your own: configuration and weights in, proven files and a report out.
 
@@ -52,7 +56,9 @@ def model(
     if module is not None:
         load_module(module)
     chosen = select(backend) if backend else None
-    options = job.Options(config, out_dir, checkpoint, chosen, protocol, audio, dynamic_batch)
+    options = job.Options(
+        config, out_dir, checkpoint, chosen, protocol, audio, dynamic_batch, budget
+    )
     with progress_bar() as progress:
         result = job.run(options, progress)
     out.print(comparison_table(result.records))

@@ -1,11 +1,13 @@
 """A configuration and a checkpoint → proven files: the job behind ``python -m export model``."""
 
 import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from export.backends import Backend
+from export.backends import Backend, with_plain_weights
+from export.budget import GENEROUS, Budget
 from export.corpus import BONA_FIDE, Utterance, from_protocol
 from export.errors import InputError
 from export.extras import require
@@ -38,6 +40,7 @@ class Options:
     protocol: Path | None = None
     audio: Path | None = None
     dynamic_batch: bool = False
+    budget: float = GENEROUS
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -51,18 +54,24 @@ def run(options: Options, progress: Progress) -> Result:
     if (options.protocol is None) != (options.audio is None):
         raise InputError("protocol: give --protocol and --audio together")
     require("jinja2")
+    budget = Budget(options.budget)
     use = _usable(options.backends) if options.backends else writers()
     scorer = read_config(options.config)
     pipeline, notes = scorer.pipeline, []
     if options.checkpoint is None:
         notes.append("no --checkpoint: the weights are random")
     else:
-        load_checkpoint(pipeline, options.checkpoint)
+        load_checkpoint(pipeline, options.checkpoint, rename=scorer.rename)
+    notes += scorer.check()
     if not scorer.calibrated:
         notes.append(f"{options.config}: no calibration, so the LLR is the raw score")
-    contract = scorer.contract()
+    # Scripting would drop a weight norm by itself, and the file's weights with it.
+    scorer = replace(scorer, pipeline=with_plain_weights(pipeline))
+    pipeline, contract = scorer.pipeline, scorer.contract()
     trials, remarks = _trials(options, scorer.sample_rate, progress)
-    scores = score(pipeline, scorer.hop, trials)
+    start = time.monotonic()
+    scores = score(pipeline, scorer.hop, trials, progress)
+    seconds = (time.monotonic() - start) / max(1, len(trials))
     for utterance, value in zip(trials, scores.tolist(), strict=True):
         if not math.isfinite(value):
             raise InputError(f"{options.config}: the model's score of {utterance.name} is {value}")
@@ -74,8 +83,9 @@ def run(options: Options, progress: Progress) -> Result:
         speech=trials[0].waveform if trials else None,
         trials=scorer_trials(trials, scores) if trials else None,
         notes=(*notes, *remarks),
+        seconds_a_trial=seconds,
     )
-    return publish(product, options.out, progress, use, options.dynamic_batch)
+    return publish(product, options.out, progress, use, options.dynamic_batch, budget)
 
 
 def _usable(chosen: Sequence[Backend]) -> list[Backend]:

@@ -19,7 +19,7 @@ EXPORT = sorted((ROOT / "export").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 HEAVY = ("executorch", "coremltools", "matplotlib", "torchaudio", "export", "numba", "speechbrain")
 
-FLOOR = {"errors", "extras", "files", "modules", "progress", "speech"}
+FLOOR = {"budget", "errors", "extras", "files", "modules", "progress", "speech"}
 PROOF = {"backends", "catalog", "runtime", "corpus", "parity"}
 ROOMS = {
     "backends": set(),
