@@ -14,7 +14,7 @@ _PATIENCE = 5.0
 
 
 class OutOfTime(BaseException):
-    """The budget is used up; no converter's ``except Exception`` takes it for an error of its own."""
+    """The budget is used up; no converter's ``except Exception`` takes it for its own."""
 
 
 class Budget:

@@ -87,6 +87,8 @@ def _chosen(adapted: AdaptedEncoder, answer: object, keys: Keys) -> Tensor:
             keys, f"the encoder returned a {type(answer).__name__}: expected a tensor or a tuple"
         )
     wanted = adapted.name if adapted.by_name else adapted.index
+    if isinstance(wanted, int) and wanted < 0:
+        wanted += len(choices)
     picked = choices.get(wanted) if adapted.by_name or adapted.by_index else None
     if isinstance(picked, Tensor):
         return picked

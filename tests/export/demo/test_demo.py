@@ -22,6 +22,7 @@ from artefact_helpers import (
     run_main,
     usable,
     voice,
+    without_progress,
     write_wav,
 )
 

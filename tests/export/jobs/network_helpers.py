@@ -4,6 +4,7 @@ from pathlib import Path
 
 NETS = '''
 import threading
+import warnings
 from collections import namedtuple
 
 import torch
@@ -20,7 +21,7 @@ class Base(nn.Module):
         self.out = nn.Linear(width, 2)
 
     def hidden(self, x):
-        return x.reshape(x.shape[0], 6, -1)[:, :, :600].square().mean(2)
+        return x[:, :3600].reshape(x.shape[0], 6, 600).square().mean(2)
 
     def forward(self, x):
         return self.out(self.hidden(x))
@@ -129,7 +130,9 @@ class Locked(Base):
 class Normed(Base):
     def __init__(self):
         super().__init__()
-        self.conv = nn.utils.weight_norm(nn.Conv1d(1, 6, 9))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self.conv = nn.utils.weight_norm(nn.Conv1d(1, 6, 9))
         self.plain = nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))
 
     def hidden(self, x):

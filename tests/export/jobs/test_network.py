@@ -8,7 +8,6 @@ import pytest
 import torch
 from artefact_helpers import Command, assert_refused
 from network_helpers import config
-from torch import nn
 
 from export.errors import InputError
 from export.jobs import steps as shared
@@ -244,14 +243,10 @@ def test_a_tiny_wav2vec2_exports_and_its_files_score(tmp_path: Path, command: Co
     ran = command("model", path, "--out", out, *TWO, "--backend", "trace")
     assert ran.code == 0, ran
     pipeline = read_config(path).pipeline
-    assert any(isinstance(hook, nn.Module) or hook for hook in _hooks(pipeline))
+    # Scripting takes the weight norm of the module that it is given away.
+    assert any("weight_g" in name or "parametrizations" in name for name in pipeline.state_dict())
     window = 0.1 * torch.randn(1, 4000)
     with torch.no_grad():
         expected = float(pipeline(window))
     for name in ("scorer.pt", "scorer.trace.pt", "scorer.pt2"):
         assert load_scorer(out / name).score_waveform(window[0]) == pytest.approx(expected, 1e-4)
-
-
-def _hooks(module: nn.Module) -> Iterator[object]:
-    for part in module.modules():
-        yield from part._forward_pre_hooks.values()
