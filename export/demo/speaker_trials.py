@@ -18,11 +18,39 @@ _UTTERANCES = 30
 
 @dataclass(frozen=True)
 class SpeakerTrial:
-    """Indices of two held-out utterances, and what they are: target, nontarget or spoof."""
+    """Indices of two utterances, and what they are: target, nontarget or spoof."""
 
     enrol: int
     test: int
     key: str
+
+
+@dataclass(frozen=True)
+class SpeakerTrials:
+    """Utterances, and the trials between them."""
+
+    utterances: Sequence[Utterance]
+    trials: Sequence[SpeakerTrial]
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels ``[T]``, 1 for trials of one speaker."""
+        return torch.tensor([int(trial.key == "target") for trial in self.trials])
+
+    def only(self, chosen: Sequence[int]) -> "SpeakerTrials":
+        """The trials of these indices."""
+        return SpeakerTrials(self.utterances, [self.trials[i] for i in chosen])
+
+    def without_spoofs(self) -> "SpeakerTrials":
+        """The trials of live speech."""
+        live = [i for i, trial in enumerate(self.trials) if trial.key != "spoof"]
+        return self.only(live)
+
+
+def trials_of(utterances: Sequence[Utterance], task: str) -> SpeakerTrials:
+    """Trials of some of the utterances, so many that it stays quick."""
+    few = chosen(utterances, task)
+    return SpeakerTrials(few, make_trials(few))
 
 
 def make_trials(held_out: Sequence[Utterance]) -> list[SpeakerTrial]:
@@ -46,27 +74,23 @@ def make_trials(held_out: Sequence[Utterance]) -> list[SpeakerTrial]:
     return trials
 
 
-def run_trials(
-    verifier: Verifier, held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial]
-) -> list[VerifiedFile]:
+def run_trials(verifier: Verifier, trials: SpeakerTrials) -> list[VerifiedFile]:
     """All trials; every utterance is embedded once."""
-    used = {index for trial in trials for index in (trial.enrol, trial.test)}
-    heard = {i: verifier.hear(held_out[i].name, held_out[i].waveform) for i in sorted(used)}
-    enrolled = {i: verifier.enrol([heard[i]]) for i in {trial.enrol for trial in trials}}
-    return [verifier.compare(enrolled[trial.enrol], heard[trial.test]) for trial in trials]
+    utterances = trials.utterances
+    used = {index for trial in trials.trials for index in (trial.enrol, trial.test)}
+    heard = {i: verifier.hear(utterances[i].name, utterances[i].waveform) for i in sorted(used)}
+    enrolled = {i: verifier.enrol([heard[i]]) for i in {trial.enrol for trial in trials.trials}}
+    return [verifier.compare(enrolled[trial.enrol], heard[trial.test]) for trial in trials.trials]
 
 
-def trial_list(
-    held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial], scored: Sequence[VerifiedFile]
-) -> TrialList:
+def trial_list(trials: SpeakerTrials, scored: Sequence[VerifiedFile]) -> TrialList:
     """The trials as the eager module scored them; every file runs all of them."""
 
     def run(path: Path, compared: Sequence[int]) -> Tensor:
-        return raw_scores(run_trials(load_verifier(path), held_out, [trials[i] for i in compared]))
+        return raw_scores(run_trials(load_verifier(path), trials.only(compared)))
 
     names = [f"{result.enrol[0]} {result.file}" for result in scored]
-    labels, scores = labels_of_trials(trials), raw_scores(scored)
-    return TrialList(names, labels, scores, run, range(len(trials)))
+    return TrialList(names, trials.labels, raw_scores(scored), run, range(len(scored)))
 
 
 def chosen(held_out: Sequence[Utterance], task: str) -> list[Utterance]:
@@ -86,24 +110,17 @@ def raw_scores(results: Sequence[VerifiedFile]) -> Tensor:
     return torch.tensor([result.score for result in results], dtype=torch.float64)
 
 
-def labels_of_trials(trials: Sequence[SpeakerTrial]) -> Tensor:
-    """Labels ``[T]``, 1 for trials of one speaker."""
-    return torch.tensor([int(trial.key == "target") for trial in trials])
-
-
-def lines_of(
-    held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial], scored: Sequence[VerifiedFile]
-) -> list[Line]:
+def lines_of(trials: SpeakerTrials, scored: Sequence[VerifiedFile]) -> list[Line]:
     """The lines of ``scores.csv``."""
     return [
         Line(
             (result.enrol[0], result.file),
             result.score,
             trial.key,
-            held_out[trial.test].attack,
-            held_out[trial.enrol].speaker,
+            trials.utterances[trial.test].attack,
+            trials.utterances[trial.enrol].speaker,
             result.llr,
             "held_out",
         )
-        for trial, result in zip(trials, scored, strict=True)
+        for trial, result in zip(trials.trials, scored, strict=True)
     ]

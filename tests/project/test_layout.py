@@ -29,7 +29,7 @@ ROOMS = {
     "corpus": {"runtime"},
     "parity": PROOF,
     "report": PROOF,
-    "jobs": {*PROOF, "report"},
+    "jobs": {*PROOF, "metrics", "report"},
     "demo": {*PROOF, "metrics", "report", "jobs"},
     "commands": {*PROOF, "metrics", "report", "jobs", "demo"},
     "__main__": {"commands"},

@@ -49,7 +49,7 @@ def test_weights_and_configuration_become_files_that_score(
     options = ("--checkpoint", own.weights(), "--out", out, *TWO, *trials)
     ran = command("model", own.config(), *options)
     assert (ran.code, without_progress(ran.err)) == (0, ""), ran
-    made = {"scorer.pt", "scorer.pt2", "parity.json", "report.html"}
+    made = {"scorer.pt", "scorer.pt2", "parity.json", "scores.csv", "report.html"}
     assert {path.name for path in out.iterdir()} == made
     document = json.loads((out / "parity.json").read_text())
     assert [r["status"] for r in document["records"]] == ["pass"] * 6
