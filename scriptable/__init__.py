@@ -10,7 +10,17 @@ from scriptable.encoders.aasist import AASIST
 from scriptable.encoders.adapted import AdaptedEncoder
 from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
 from scriptable.encoders.pooling import AttentiveStatisticsPooling
-from scriptable.frontend import LFCC, MFCC, LogMel
+from scriptable.frontend import (
+    LFCC,
+    MFCC,
+    AudioToMelSpectrogramPreprocessor,
+    CepstralNorm,
+    Fbank,
+    KaldiFbank,
+    KaldiMFCC,
+    LogMel,
+)
+from scriptable.frontend.build import build_frontend
 from scriptable.heads.aam_softmax import AAMSoftmax, Softmax, aam_softmax_loss
 from scriptable.heads.am_softmax import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
 from scriptable.heads.cross_entropy import ASVSpoofBinaryLoss, CrossEntropy, asvspoof_binary_loss
@@ -160,6 +170,7 @@ __all__ = [
     "AngularPrototypical",
     "ArcMarginProduct_intertopk_subcenter",
     "AttentiveStatisticsPooling",
+    "AudioToMelSpectrogramPreprocessor",
     "AutoencoderLoss",
     "AutoencoderLossDetails",
     "AutoencoderOutput",
@@ -167,6 +178,7 @@ __all__ = [
     "CTCLoss",
     "CTCLossKD",
     "Calibration",
+    "CepstralNorm",
     "ClassificationError",
     "ConfigError",
     "ContrastiveLoss",
@@ -177,11 +189,14 @@ __all__ = [
     "DistanceDiffLoss",
     "EmbeddingPipeline",
     "EqualErrorRate",
+    "Fbank",
     "Fusion",
     "FusionWeights",
     "GE2ELoss",
     "Interval",
     "KLDivLoss",
+    "KaldiFbank",
+    "KaldiMFCC",
     "L1Loss",
     "Laplacian",
     "LaplacianVarianceLoss",
@@ -232,6 +247,7 @@ __all__ = [
     "bayes_threshold",
     "bce_loss",
     "bootstrap_interval",
+    "build_frontend",
     "build_loss",
     "cal_si_snr",
     "cal_snr",

@@ -8,11 +8,12 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
+from scriptable._core.named import Named
 from scriptable.heads.multi import MultiLoss
 
 Keys = tuple[Union[str, int], ...]
@@ -278,6 +279,13 @@ def _convert(value: Any, hint: Any, keys: Keys) -> Any:
 def _fit(value: Any, option: Any, keys: Keys) -> tuple[bool, Any]:
     """Whether a value is of one type, and the value as that type."""
     origin, is_list = get_origin(option), isinstance(value, (list, tuple))
+    if origin is Annotated:
+        plain, named = get_args(option)[:2]
+        if not isinstance(named, Named):
+            return _fit(value, plain, keys)
+        if isinstance(value, str):
+            return value in named.functions, named.functions.get(value)
+        return callable(value), value
     if option in (Any, inspect.Parameter.empty):
         return True, value
     if option in (int, float):
@@ -305,6 +313,10 @@ def _described(option: Any) -> str:
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     if option in words:
         return words[option]
+    if get_origin(option) is Annotated:
+        plain, named = get_args(option)[:2]
+        is_named = isinstance(named, Named)
+        return f"one of {', '.join(named.functions)}" if is_named else _described(plain)
     if option is type(None):
         return "null"
     if option is Tensor or get_origin(option) in (Sequence, list, tuple):
@@ -344,7 +356,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of the arguments; none where they cannot be read, so nothing is checked."""
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
-        return get_type_hints(function)
+        return get_type_hints(function, include_extras=True)
     except NameError:
         return {}
 

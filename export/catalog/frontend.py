@@ -34,4 +34,47 @@ ROWS = [
         lambda: scriptable.LFCC(n_filter=20, n_lfcc=20, log_lf=True, center=False, deltas=2),
         "log, deltas",
     ),
+    _features("KaldiFbank", lambda: scriptable.KaldiFbank(num_mel_bins=24)),
+    _features(
+        "KaldiFbank",
+        lambda: scriptable.KaldiFbank(
+            num_mel_bins=24,
+            window_type="hamming",
+            use_energy=True,
+            snip_edges=False,
+            subtract_mean=True,
+            scale=32768.0,
+        ),
+        "energy, mirrored, mean",
+    ),
+    _features("KaldiMFCC", lambda: scriptable.KaldiMFCC(subtract_mean=True)),
+    _features(
+        "KaldiMFCC",
+        lambda: scriptable.KaldiMFCC(
+            window_type="hanning", use_energy=True, raw_energy=False, htk_compat=True
+        ),
+        "energy last",
+    ),
+    _features("Fbank", lambda: scriptable.Fbank(n_mels=24, mean_norm=True)),
+    _features(
+        "Fbank",
+        lambda: scriptable.Fbank(n_mels=16, deltas=True, context=True, std_norm=True),
+        "deltas, context",
+    ),
+    _features(
+        "AudioToMelSpectrogramPreprocessor",
+        lambda: scriptable.AudioToMelSpectrogramPreprocessor(features=24),
+    ),
+    _features(
+        "AudioToMelSpectrogramPreprocessor",
+        lambda: scriptable.AudioToMelSpectrogramPreprocessor(
+            features=24, normalize="all_features", pad_mode="reflect", count_last=True
+        ),
+        "all, older",
+    ),
+    Row(
+        entry="CepstralNorm",
+        module=lambda: scriptable.CepstralNorm(std_norm=True),
+        methods={"forward": lambda g: (draw.normal(g, 2, 6, 9),)},
+    ),
 ]

@@ -27,6 +27,7 @@ NOT_EXPORTED = {
     "average_windows": _HOST,
     "bayes_threshold": _HOST,
     "bootstrap_interval": _HOST,
+    "build_frontend": _HOST,
     "build_loss": _HOST,
     "check_embeddings": _HOST,
     "check_trials": _HOST,

@@ -8,57 +8,43 @@ from torch import nn
 import scriptable
 from export.errors import InputError
 from export.modules import load_name
-from scriptable import AdaptedEncoder, ConfigError
+from scriptable import AdaptedEncoder, ConfigError, build_frontend
 from scriptable.config import Keys, construct, hint, read_part
+from scriptable.frontend.build import frontends
 
 _ADAPTED = ("input", "output", "frames")
 
 
-def _public(folder: str) -> dict[str, type[nn.Module]]:
-    """The library's modules in one of its folders."""
+def _encoders() -> dict[str, type[nn.Module]]:
+    """The library's networks, by name."""
     public = {name: getattr(scriptable, name) for name in scriptable.__all__}
     return {
         name: thing
         for name, thing in public.items()
         if isinstance(thing, type)
         and issubclass(thing, nn.Module)
-        and thing.__module__.startswith(f"scriptable.{folder}.")
+        and thing.__module__.startswith("scriptable.encoders.")
     }
-
-
-FRONTENDS = _public("frontend")
-ENCODERS = _public("encoders")
 
 
 def frontend(config: Any, sample_rate: int) -> nn.Module:
     """The front end at the file's sample rate; none: the encoder takes the waveform.
 
-    Several in a list are run one after the other.
+    Several in a list are run one after the other; of others' code by a dotted path.
     """
-    keys: Keys = ("frontend",)
     if config is None:
         return nn.Identity()
-    if isinstance(config, list):
-        return nn.Sequential(
-            *(_frontend(entry, sample_rate, (*keys, i)) for i, entry in enumerate(config))
-        )
-    return _frontend(config, sample_rate, keys)
+    entries = config if isinstance(config, list) else [config]
+    if not any(_is_dotted(entry) for entry in entries):
+        return build_frontend(config, sample_rate)
+    keys: Keys = ("frontend",)
+    if not isinstance(config, list):
+        return part(config, keys, frontends())
+    return nn.Sequential(*(part(e, (*keys, i), frontends()) for i, e in enumerate(config)))
 
 
-def _frontend(config: Any, sample_rate: int, keys: Keys) -> nn.Module:
-    name, given, place = read_part(config, keys)
-    if given.get("sample_rate", sample_rate) != sample_rate:
-        said = f"expected {sample_rate} as under sample_rate, got {given['sample_rate']}"
-        raise ConfigError((*place, "sample_rate"), said)
-    if name in FRONTENDS and _takes_sample_rate(FRONTENDS[name]):
-        given["sample_rate"] = sample_rate
-        made: nn.Module = construct(FRONTENDS[name], name, given, place)
-        return made
-    return part(config, keys, FRONTENDS)
-
-
-def _takes_sample_rate(kind: type[nn.Module]) -> bool:
-    return "sample_rate" in kind.__init__.__code__.co_varnames  # type: ignore[misc]
+def _is_dotted(config: Any) -> bool:
+    return isinstance(config, Mapping) and "." in str(config.get("type"))
 
 
 def encoder(config: Any, keys: Keys = ("encoder",)) -> nn.Module:
@@ -69,9 +55,9 @@ def encoder(config: Any, keys: Keys = ("encoder",)) -> nn.Module:
     if isinstance(config, list):
         return nn.Sequential(*(encoder(entry, (*keys, i)) for i, entry in enumerate(config)))
     if not isinstance(config, Mapping):
-        return part(config, keys, ENCODERS)
+        return part(config, keys, _encoders())
     how = {key: config[key] for key in _ADAPTED if key in config}
-    network = part({k: v for k, v in config.items() if k not in how}, keys, ENCODERS)
+    network = part({k: v for k, v in config.items() if k not in how}, keys, _encoders())
     if not how:
         return network
     adapted: nn.Module = construct(AdaptedEncoder, "encoder", {"network": network, **how}, keys)

@@ -1,4 +1,4 @@
-"""Static front ends: waveform to features, equal to torchaudio, exportable to every backend.
+"""Static front ends: waveform to features, equal to the originals, exportable to every backend.
 
 The short-time Fourier transform is one convolution with constant kernels, so neither complex
 tensors nor ``unfold`` reach a mobile runtime. torchaudio is needed only while a front end is being
@@ -10,5 +10,18 @@ modules, where TorchScript offers no way to do so.
 """
 
 from scriptable.frontend._features import LFCC, MFCC, LogMel
+from scriptable.frontend._steps import CepstralNorm
+from scriptable.frontend.fbank import Fbank
+from scriptable.frontend.kaldi import KaldiFbank, KaldiMFCC
+from scriptable.frontend.nemo import AudioToMelSpectrogramPreprocessor
 
-__all__ = ["LFCC", "MFCC", "LogMel"]
+__all__ = [
+    "LFCC",
+    "MFCC",
+    "AudioToMelSpectrogramPreprocessor",
+    "CepstralNorm",
+    "Fbank",
+    "KaldiFbank",
+    "KaldiMFCC",
+    "LogMel",
+]

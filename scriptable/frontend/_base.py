@@ -1,27 +1,35 @@
 """What all front ends share: the order of the steps, the checks of the waveform, autocast."""
 
 import warnings
-from typing import Final, Optional
+from typing import Final, Optional, Union
 
 import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
+from scriptable.frontend._kaldi_frames import KaldiFrames
 from scriptable.frontend._layers import Deltas, Projection, Spectrogram
 
 
 class FrontEnd(nn.Module):
-    """Spectrogram, filterbank, logarithm, perhaps a cosine transform, deltas."""
+    """Spectrogram, filterbank, logarithm, perhaps a cosine transform, deltas.
+
+    ``extra`` counts the features that a subclass adds to these, ``min_samples`` is what it needs
+    beyond the spectrogram's own.
+    """
 
     n_features: Final[int]
+    min_samples: Final[int]
 
     def __init__(
         self,
-        spectrogram: Spectrogram,
+        spectrogram: Union[Spectrogram, KaldiFrames],
         filterbank: Tensor,
         log: nn.Module,
         dct: Optional[Tensor],
         deltas: int,
+        extra: int = 0,
+        min_samples: int = 1,
     ) -> None:
         super().__init__()
         self.spectrogram = spectrogram
@@ -29,7 +37,8 @@ class FrontEnd(nn.Module):
         self.log = log
         self.dct: nn.Module = nn.Identity() if dct is None else Projection(dct)
         self.deltas = Deltas(deltas)
-        self.n_features = (filterbank if dct is None else dct).shape[1] * (1 + deltas)
+        self.min_samples = max(min_samples, spectrogram.min_samples)
+        self.n_features = (filterbank if dct is None else dct).shape[1] * (1 + deltas) + extra
 
     def num_frames(self, num_samples: int) -> int:
         """The number of frames T of a waveform of ``num_samples`` samples."""
@@ -41,9 +50,9 @@ class FrontEnd(nn.Module):
             raise ValueError(
                 f"waveform: expected floating-point samples in [-1, 1], got {waveform.dtype}"
             )
-        if waveform.size(1) < self.spectrogram.min_samples:
+        if waveform.size(1) < self.min_samples:
             raise ValueError(
-                f"waveform: expected shape [B, N] with N >= {self.spectrogram.min_samples}, "
+                f"waveform: expected shape [B, N] with N >= {self.min_samples}, "
                 f"got {list(waveform.shape)}"
             )
 

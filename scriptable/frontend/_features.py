@@ -1,6 +1,5 @@
 """The public front ends: which filterbank, which logarithm, whether a cosine transform follows."""
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Optional, Union
 
@@ -9,7 +8,14 @@ from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_positive
 from scriptable.frontend._base import FrontEnd
-from scriptable.frontend._layers import Decibel, Log, Spectrogram, check_at_most, check_member
+from scriptable.frontend._layers import (
+    Decibel,
+    Log,
+    Spectrogram,
+    WindowFunction,
+    check_at_most,
+    check_member,
+)
 
 CEPSTRUM_LOG_FLOOR = 1e-6
 CEPSTRUM_POWER_FLOOR = 1e-10
@@ -129,7 +135,7 @@ class LogMel(FrontEnd):
         f_min: float = 0.0,
         f_max: Optional[float] = None,
         n_mels: int = 128,
-        window_fn: Callable[..., Tensor] = torch.hann_window,
+        window_fn: WindowFunction = torch.hann_window,
         power: float = 2.0,
         normalized: Union[bool, str] = False,
         center: bool = True,
@@ -221,7 +227,7 @@ class MFCC(FrontEnd):
         f_min: float = 0.0,
         f_max: Optional[float] = None,
         n_mels: int = 128,
-        window_fn: Callable[..., Tensor] = torch.hann_window,
+        window_fn: WindowFunction = torch.hann_window,
         power: float = 2.0,
         normalized: Union[bool, str] = False,
         center: bool = True,
@@ -313,7 +319,7 @@ class LFCC(FrontEnd):
         n_fft: int = 400,
         win_length: Optional[int] = None,
         hop_length: Optional[int] = None,
-        window_fn: Callable[..., Tensor] = torch.hann_window,
+        window_fn: WindowFunction = torch.hann_window,
         power: float = 2.0,
         normalized: Union[bool, str] = False,
         center: bool = True,

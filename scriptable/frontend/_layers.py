@@ -2,13 +2,25 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Optional, Union
+from typing import Annotated, Any, Final, Optional, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_positive, check_shape
+from scriptable._core.named import Named
+
+_WINDOWS = {
+    "hann": torch.hann_window,
+    "hamming": torch.hamming_window,
+    "blackman": torch.blackman_window,
+    "bartlett": torch.bartlett_window,
+    "kaiser": torch.kaiser_window,
+    "ones": torch.ones,
+}
+WindowFunction = Annotated[Callable[..., Tensor], Named(_WINDOWS)]
+"""Makes a window from its length; a configuration says which by name."""
 
 
 def check_member(name: str, value: object, choices: Sequence[object]) -> None:
@@ -134,7 +146,9 @@ class Projection(nn.Module):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        self.register_buffer("weight", matrix.t().unsqueeze(2).contiguous())
+        # A copy: a part of a larger matrix would drag the whole into a saved file.
+        weight = matrix.t().unsqueeze(2).clone(memory_format=torch.contiguous_format)
+        self.register_buffer("weight", weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply, as a convolution of width one: backends delegate it where a matmul splits."""

@@ -20,7 +20,6 @@ from frontend_helpers import (
     per_item,
     periodic,
 )
-from speech_helpers import HINT, SPEECH
 from torch import Tensor, nn
 
 from scriptable.frontend import LFCC, MFCC, LogMel
@@ -28,19 +27,8 @@ from scriptable.frontend import LFCC, MFCC, LogMel
 transforms = pytest.importorskip("torchaudio.transforms")
 functional = pytest.importorskip("torchaudio.functional")
 
-
 # Filters narrower than a bin are empty, and torchaudio says so; the grid has some on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filterbank has all zero values")
-
-
-@pytest.fixture(scope="module")
-def speech() -> Tensor:
-    files = sorted(SPEECH.rglob("*.wav"))
-    if not files:
-        pytest.skip(HINT)
-    soundfile = pytest.importorskip("soundfile")
-    signals = [torch.from_numpy(soundfile.read(file, dtype="float32")[0]) for file in files]
-    return torch.stack([nn.functional.pad(x, (0, 24000))[:24000] for x in signals])
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -234,7 +234,7 @@ WRONG = [
     ("n_features: 8", "n_feature: 8", "scorer.yaml:12: encoder.args.n_feature: unknown argument"),
     ("n_features: 8", "n_features: 9", "scorer.yaml:9: encoder: the network fails on [1, 8, 32]: "),
     ("embedding_dim: 6", "embedding_dim: 5", "expected shape [B, 5], got [1, 6]"),
-    ("type: LFCC", "type: LFC", "scorer.yaml:7: frontend.type: expected a dotted path"),
+    ("type: LFCC", "type: LFC", "scorer.yaml:7: frontend.type: no front end is called LFC"),
     ("n_fft: 256", "nfft: 256", "scorer.yaml:8: frontend.args.nfft: unknown argument of LFCC"),
     (
         "n_fft: 256",
