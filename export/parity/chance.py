@@ -20,12 +20,17 @@ class _Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator."""
-        if not self.found and torch.Tag.nondeterministic_seeded in func.tags:
+        if self.found or torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **(kwargs or {}))
+        # Attention, for one, may draw, and does not without a dropout.
+        before = torch.get_rng_state()
+        result = func(*args, **(kwargs or {}))
+        if not torch.equal(before, torch.get_rng_state()):
             module = f" in {self.inside[-1]}" if self.inside else ""
             place = running_place()
             at = f", {place}" if place else ""
             self.found = f"{func.overloadpacket.__name__}{module}{at}"
-        return func(*args, **(kwargs or {}))
+        return result
 
 
 def where_random(module: nn.Module, method: str, inputs: Inputs) -> str:
