@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from export.catalog import Row, draw
 from export.corpus import BONA_FIDE, Utterance, three_parts
 from export.demo.options import HELD_OUT, Options, audio_for_parity, read_corpus
-from export.demo.speaker_trials import (
+from export.demo.speaker_trials import trials_of
+from export.demo.training import Settings, train, train_embedder
+from export.errors import InputError
+from export.jobs.publish import Product, publish
+from export.jobs.speaker_trials import (
     SpeakerTrials,
     lines_of,
     raw_scores,
     run_trials,
     trial_list,
-    trials_of,
 )
-from export.demo.training import Settings, train, train_embedder
-from export.errors import InputError
-from export.jobs.publish import Product, publish
 from export.jobs.steps import labels_of, score
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.metrics.score_files import write_scores
