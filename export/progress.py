@@ -12,9 +12,16 @@ def silent(what: str, done: int, total: int) -> None:
     """Report nothing: the progress of a caller who does not want any."""
 
 
-def tracked(items: Sequence[_Item], what: str, progress: Progress) -> Iterator[_Item]:
-    """Hand out the items and report how many are done, from 0 to all of them."""
+def tracked(
+    items: Sequence[_Item], what: str | Callable[[_Item], str], progress: Progress
+) -> Iterator[_Item]:
+    """Hand out the items and report how many are done, from 0 to all of them.
+
+    ``what`` says what is done, with all of them or with each.
+    """
+    said = ""
     for done, item in enumerate(items):
-        progress(what, done, len(items))
+        said = what if isinstance(what, str) else what(item)
+        progress(said, done, len(items))
         yield item
-    progress(what, len(items), len(items))
+    progress(what if isinstance(what, str) else said, len(items), len(items))

@@ -7,6 +7,7 @@ take tensors by position, and shapes never depend on values. The public names, f
 from scriptable._core.reduction import truncate
 from scriptable.config import ConfigError, build_loss, register_loss
 from scriptable.encoders.aasist import AASIST
+from scriptable.encoders.adapted import AdaptedEncoder
 from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
 from scriptable.encoders.pooling import AttentiveStatisticsPooling
 from scriptable.frontend import (
@@ -26,6 +27,7 @@ from scriptable.heads.cross_entropy import ASVSpoofBinaryLoss, CrossEntropy, asv
 from scriptable.heads.espnet_spoofing import ASVSpoofAMSoftmaxLoss, ASVSpoofOCSoftmaxLoss
 from scriptable.heads.ge2e import GE2ELoss, ge2e_loss
 from scriptable.heads.given_cosines import AdditiveAngularMargin, AngularMargin, LogSoftmaxWrapper
+from scriptable.heads.given_logits import Logits, RawScore
 from scriptable.heads.multi import MultiLoss
 from scriptable.heads.oc_softmax import OCSoftmax, oc_softmax_loss
 from scriptable.heads.p2sgrad import P2SGrad, p2sgrad_loss
@@ -175,6 +177,7 @@ __all__ = [
     "ASVSpoofBinaryLoss",
     "ASVSpoofOCSoftmaxLoss",
     "ASoftmax",
+    "AdaptedEncoder",
     "AdditiveAngularMargin",
     "AffineCalibration",
     "AngularMargin",
@@ -215,6 +218,7 @@ __all__ = [
     "LightCNN",
     "LogMel",
     "LogSoftmaxWrapper",
+    "Logits",
     "MSELoss",
     "MarginScheduler",
     "MaskedLoss",
@@ -231,6 +235,7 @@ __all__ = [
     "PitWrapper",
     "Posterior",
     "Prototypical",
+    "RawScore",
     "SASVPipeline",
     "SASVScore",
     "SISNRLoss",

@@ -1,6 +1,7 @@
 """The backends, one file each, and what others need to know of them."""
 
 from export.backends._base import Artefact, Backend, Inputs, Source, flatten, save
+from export.backends._copies import with_plain_weights
 from export.backends._executorch import native_notices_hidden, quiet_executorch
 from export.backends._registry import all_backends, backend_of, load, select
 
@@ -17,4 +18,5 @@ __all__ = [
     "quiet_executorch",
     "save",
     "select",
+    "with_plain_weights",
 ]

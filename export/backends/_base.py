@@ -8,20 +8,24 @@ import copy
 import importlib.util
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from export.backends._copies import copied
+from export.backends._rewrites import rewritten
 from export.files import replacing
 
 Inputs = tuple[Tensor, ...]
 
 CONTRACT_FILE = "contract.json"
 CONTRACT_METHOD = "get_contract"
+
+_Made = TypeVar("_Made")
 
 
 class Source:
@@ -50,7 +54,25 @@ class Source:
         }
         self.contract = contract
         self.dynamic_batch = dynamic_batch
-        self._programs: dict[str, ExportedProgram] = {}
+        self._made: dict[str, Any] = {}
+
+    def apart(self) -> "Source":
+        """The same with a copy of the module in eval mode, for a backend to do with as it likes."""
+        own = copy.copy(self)
+        own.module = copied(self.module).eval()
+        return own
+
+    def once(self, what: str, make: Callable[[], _Made]) -> _Made:
+        """What ``make`` gives, or raises, the first time; backends share it."""
+        if what not in self._made:
+            try:
+                self._made[what] = make()
+            except Exception as error:
+                self._made[what] = error
+        found: _Made | Exception = self._made[what]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def as_forward(self, method: str) -> nn.Module:
         """The same module (sharing parameters) with ``method`` standing in for ``forward``."""
@@ -63,17 +85,25 @@ class Source:
         return clone
 
     def exported(self, method: str) -> ExportedProgram:
-        """``torch.export`` of one method, made on first use."""
-        if method not in self._programs:
-            inputs = self.methods[method]
-            shapes = None
-            if self.dynamic_batch:
-                batch = Dim("batch", min=1, max=64)
-                shapes = tuple({0: batch} if x.dim() else None for x in inputs)
-            self._programs[method] = torch.export.export(
-                self.as_forward(method), inputs, dynamic_shapes=shapes
-            )
-        return self._programs[method]
+        """``torch.export`` of one method."""
+        return self.once(
+            f"exported {method}", lambda: self._export(self.as_forward(method), method)
+        )
+
+    def lowerable(self, method: str) -> ExportedProgram:
+        """The exported program in the forms that converters take."""
+
+        def make() -> ExportedProgram:
+            return rewritten(self.exported(method), lambda module: self._export(module, method))
+
+        return self.once(f"lowerable {method}", make)
+
+    def _export(self, module: nn.Module, method: str) -> ExportedProgram:
+        inputs, shapes = self.methods[method], None
+        if self.dynamic_batch:
+            batch = Dim("batch", min=1, max=64)
+            shapes = tuple({0: batch} if x.dim() else None for x in inputs)
+        return torch.export.export(module, inputs, dynamic_shapes=shapes)
 
 
 class Artefact(ABC):
@@ -114,6 +144,8 @@ class Backend(ABC):
     catalogue only the scores that ship are run."""
     keeps_weights: ClassVar[bool] = False
     """True where the file gives the named tensors back as they were trained."""
+    slowness: ClassVar[float] = 1.0
+    """How many times eager's time a pass may take, as a guess before the first one."""
     unmeasured: str = ""
     """Why timing the file here would say nothing about its real runtime; empty where it does."""
 
@@ -133,16 +165,12 @@ class Backend(ABC):
 
 
 def save(backend: Backend, source: Source, path: Path) -> None:
-    """Save through ``backend``; leaves nothing half-written, and the module as it was."""
-    modes = {module: module.training for module in source.module.modules()}
+    """Save through ``backend``; leaves nothing half-written, the module and chance as they were."""
     random_state = torch.get_rng_state()
-    source.module.eval()
     try:
         with replacing(path) as temporary:
-            backend.save(source, temporary)
+            backend.save(source.apart(), temporary)
     finally:
-        for module, training in modes.items():
-            module.training = training
         torch.set_rng_state(random_state)
 
 

@@ -78,7 +78,7 @@ class ExecuTorchBackend(Backend):
         with quiet_executorch():
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-            programs = {m: self.prepared(source.exported(m)) for m in source.methods}
+            programs = {m: self.prepared(source.lowerable(m)) for m in source.methods}
             lowered = to_edge_transform_and_lower(
                 programs,
                 partitioner=self.partitioners(),

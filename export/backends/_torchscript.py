@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from export.backends._base import CONTRACT_FILE, Artefact, Inputs, flatten
+from export.backends._base import CONTRACT_FILE, Artefact, Inputs, Source, flatten
 from export.errors import ArtefactError
 
 T = TypeVar("T")
@@ -22,6 +22,11 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r".?torch\.jit\.\w+.? is deprecated")
         warnings.filterwarnings("ignore", message=".*Lite Interpreter is deprecated")
         yield
+
+
+def scripted(source: Source) -> torch.jit.ScriptModule:
+    """The scripted module; a second try after a failure would only say that of its own names."""
+    return source.once("scripted", lambda: torch.jit.script(source.module))
 
 
 class TorchScriptArtefact(Artefact):

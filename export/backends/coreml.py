@@ -88,7 +88,7 @@ class CoreML(Backend):
             target = ct.target.iOS18 if several else ct.target.iOS17
             parts = {}
             for method in source.methods:
-                decomposed = source.exported(method).run_decompositions(table())
+                decomposed = source.lowerable(method).run_decompositions(table())
                 program = _distinct_outputs(unroll_scans(decomposed))
                 results[method] = _results(program)
                 parts[method] = ct.convert(

@@ -12,6 +12,7 @@ class ExecuTorchPortable(ExecuTorchBackend):
     suffix = ".portable.pte"
     rank = 50
     tolerance = 1e-5
+    slowness = 300.0
 
     def partitioners(self) -> list[Any]:
         """None."""

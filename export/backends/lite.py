@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
-from export.backends._torchscript import TorchScriptArtefact, quiet, read
+from export.backends._torchscript import TorchScriptArtefact, quiet, read, scripted
 
 
 class LiteArtefact(TorchScriptArtefact):
@@ -36,7 +36,7 @@ class Lite(Backend):
     def save(self, source: Source, path: Path) -> None:
         """Script and save."""
         with quiet():
-            torch.jit.script(source.module)._save_for_lite_interpreter(
+            scripted(source)._save_for_lite_interpreter(
                 str(path), _extra_files={CONTRACT_FILE: source.contract}
             )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Source
-from export.backends._torchscript import TorchScriptArtefact, quiet
+from export.backends._torchscript import TorchScriptArtefact, quiet, scripted
 
 
 class TorchScript(Backend):
@@ -20,8 +20,9 @@ class TorchScript(Backend):
     def save(self, source: Source, path: Path) -> None:
         """Script and save."""
         with quiet():
-            scripted = torch.jit.script(source.module)
-            torch.jit.save(scripted, str(path), _extra_files={CONTRACT_FILE: source.contract})
+            torch.jit.save(
+                scripted(source), str(path), _extra_files={CONTRACT_FILE: source.contract}
+            )
 
     def load(self, path: Path) -> Artefact:
         """Load by ``torch.jit.load``."""

@@ -1,10 +1,27 @@
 """Rows of the encoders and their parts."""
 
+import torch
+from torch import Tensor, nn
+
 import scriptable
 from export.catalog import draw
 from export.catalog.row import Row
 
 ATTENTION = "the same number added to all frames: the softmax over time does not see it"
+
+
+class _Frames(nn.Module):
+    """A network of someone else's: time first, and a tuple as its answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 7)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames ``[B, T, F]`` → the loudest of each item, and new frames ``[B, T, 7]``."""
+        made = torch.tanh(self.layer(frames))
+        return made.amax((1, 2)), made
+
 
 # Portable kernels take hundreds of times eager's time: two frames of the encoder are enough.
 _AASIST_SAMPLES = 4700
@@ -36,5 +53,10 @@ ROWS = [
         methods={"forward": lambda g: (draw.waveform(g, 1, _AASIST_SAMPLES),)},
         speech={"forward": lambda waveform: (draw.speech(_AASIST_SAMPLES)(waveform)[0][:1],)},
         idle={f"encoder.{i}.0.bn1.{kind}": _UNUSED for i in range(1, 6) for kind in _AFFINE},
+    ),
+    Row(
+        entry="AdaptedEncoder",
+        module=lambda: scriptable.AdaptedEncoder(_Frames(), input="BTF", output=1, frames="BTD"),
+        methods={"forward": lambda g: (draw.normal(g, 2, 5, 9),)},
     ),
 ]

@@ -1,7 +1,8 @@
 """The application that the commands register with, and its two consoles."""
 
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
@@ -27,6 +28,8 @@ out = Console(width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True)
 
 Names = Optional[list[str]]
+# Seconds: a job that ends sooner says nothing on the way.
+_QUIET = 10.0
 
 
 def backend_names(incomplete: str) -> list[str]:
@@ -59,15 +62,35 @@ class ManyFiles(TyperCommand):
 
 @contextmanager
 def progress_bar() -> Iterator[Any]:
-    """Progress on a terminal, nothing elsewhere; yields a callback (what, done, total)."""
+    """Progress on a terminal, a line at times elsewhere; yields a callback (what, done, total)."""
+    if not err.is_terminal:
+        yield _progress_lines()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def update(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
         yield update
+
+
+def _progress_lines() -> Callable[[str, int, int], None]:
+    """For logs: nothing at first, then a line for each new step, and one a while within a step."""
+    start = time.monotonic()
+    last, said = start, ""
+
+    def update(what: str, done: int, total: int) -> None:
+        nonlocal last, said
+        now = time.monotonic()
+        if now - start < _QUIET or done == total or (what == said and now - last < _QUIET):
+            return
+        last, said = now, what
+        note_line = f"progress: {now - start:.0f} s: {what} ({done + 1} of {total})"
+        err.print(note_line, highlight=False, markup=False, soft_wrap=True)
+
+    return update
 
 
 def failed(lines: Iterable[str]) -> None:

@@ -37,6 +37,22 @@ def model(
     dynamic_batch: Annotated[
         bool, typer.Option(help="Leave the batch size open where a backend can.")
     ] = False,
+    budget: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds in all; what does not fit in is left out, and said."),
+    ] = 3600.0,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Fit calibration and threshold on the trial list."),
+    ] = False,
+    prior: Annotated[
+        Optional[float],
+        typer.Option(help="With --calibrate: probability of bona fide, default 0.95."),
+    ] = None,
+    operating_point: Annotated[
+        Optional[str],
+        typer.Option(help="With --calibrate: eer, or min_dcf at the prior and the usual costs."),
+    ] = None,
 ) -> None:
     """Export a model of your own: configuration and weights in, proven files and a report out.
 
@@ -45,14 +61,29 @@ def model(
     Example: scriptable model scorer.yaml --checkpoint weights.safetensors --out build/mine
     """
     from export.backends import select
+    from export.errors import InputError
     from export.jobs import model as job
+    from export.jobs.threshold import ThresholdChoice
     from export.modules import load_module
     from export.report.terminal import comparison_table, failures, summary
 
     if module is not None:
         load_module(module)
     chosen = select(backend) if backend else None
-    options = job.Options(config, out_dir, checkpoint, chosen, protocol, audio, dynamic_batch)
+    if not calibrate and (prior is not None or operating_point is not None):
+        raise InputError("calibrate: --prior and --operating-point go with --calibrate")
+    point = ThresholdChoice(operating_point or "eer", prior)
+    options = job.Options(
+        config,
+        out_dir,
+        checkpoint,
+        chosen,
+        protocol,
+        audio,
+        dynamic_batch,
+        budget,
+        point if calibrate else None,
+    )
     with progress_bar() as progress:
         result = job.run(options, progress)
     out.print(comparison_table(result.records))

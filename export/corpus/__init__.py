@@ -7,7 +7,13 @@ corpus that needs no data at all. All three give a :class:`Corpus`.
 from export.corpus._types import BONA_FIDE, SPOOF, Corpus, Utterance
 from export.corpus.protocol import Trial, from_protocol, read_protocol
 from export.corpus.speech_folder import from_speech_folder
-from export.corpus.split import Split, split_by_speaker
+from export.corpus.split import (
+    Parts,
+    Split,
+    folds_by_speaker,
+    split_by_speaker,
+    three_parts,
+)
 from export.corpus.synthetic import synthetic_corpus
 from export.corpus.vocoder import VOCODERS, Vocoder, copy_synthesis
 
@@ -16,14 +22,17 @@ __all__ = [
     "SPOOF",
     "VOCODERS",
     "Corpus",
+    "Parts",
     "Split",
     "Trial",
     "Utterance",
     "Vocoder",
     "copy_synthesis",
+    "folds_by_speaker",
     "from_protocol",
     "from_speech_folder",
     "read_protocol",
     "split_by_speaker",
     "synthetic_corpus",
+    "three_parts",
 ]

@@ -131,3 +131,85 @@ def _held_utterances(
         order = torch.randperm(len(mine), generator=generator).tolist()
         held |= {mine[i] for i in order[:number]}
     return held
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A corpus in three: to train on, to calibrate on, and for the figures."""
+
+    train: tuple[Utterance, ...]
+    calibrate: tuple[Utterance, ...]
+    test: tuple[Utterance, ...]
+    notes: tuple[str, ...] = ()
+
+
+def three_parts(
+    utterances: Sequence[Utterance], held_out_fraction: float, seed: int, fewest_speakers: int = 0
+) -> Parts:
+    """Hold out some speakers, and split these once more: half to calibrate on, half for figures.
+
+    Where a half would be left with fewer than ``fewest_speakers`` speakers of two recordings, or a
+    class has one speaker, both halves are all that is held out, and a note says so.
+
+    Raises:
+        InputError: as :func:`split_by_speaker`.
+    """
+    split = split_by_speaker(utterances, held_out_fraction, seed)
+    try:
+        again = split_by_speaker(split.held_out, 0.5, seed)
+    except InputError:
+        again = None
+    if (
+        again is None
+        or again.notes
+        or min(_speakers(again.train), _speakers(again.held_out)) < fewest_speakers
+    ):
+        note = (
+            "too few speakers were held out to split them once more: calibration, threshold and "
+            "figures are from the same recordings, so expect worse on new ones"
+        )
+        return Parts(split.train, split.held_out, split.held_out, (*split.notes, note))
+    return Parts(split.train, again.train, again.held_out, split.notes)
+
+
+def _speakers(utterances: Sequence[Utterance]) -> int:
+    """How many have two bona fide utterances or more, as a trial of one speaker needs."""
+    live = [u.speaker for u in utterances if u.label == BONA_FIDE]
+    return len({speaker for speaker in live if live.count(speaker) > 1})
+
+
+def folds_by_speaker(utterances: Sequence[Utterance], most: int, seed: int) -> list[int]:
+    """The fold of each utterance: no speaker in two, both classes outside of each.
+
+    A class of a single speaker is spread by utterance. There are ``most`` folds, or as many as the
+    rarer class has speakers.
+
+    Raises:
+        InputError: if a class has fewer than two utterances.
+    """
+    for label, name in _NAMES.items():
+        if sum(u.label == label for u in utterances) < 2:
+            raise InputError(f"fewer than 2 {name} recordings: a calibration needs more")
+    lone = set(_lone_speakers(utterances))
+    units = [
+        (u.speaker, i if u.speaker in lone else -1)  # a lone speaker's utterances go alone
+        for i, u in enumerate(utterances)
+    ]
+    counts: dict[tuple[str, int], dict[int, int]] = {}
+    for unit, utterance in zip(units, utterances, strict=True):
+        of_label = counts.setdefault(unit, dict.fromkeys(_NAMES, 0))
+        of_label[utterance.label] += 1
+    rarest = min(sum(1 for found in counts.values() if found[label]) for label in _NAMES)
+    number = max(2, min(most, rarest))
+    totals = [dict.fromkeys(_NAMES, 0) for _ in range(number)]
+    generator = torch.Generator().manual_seed(seed)
+    order = sorted(counts)
+    shuffled = [order[i] for i in torch.randperm(len(order), generator=generator).tolist()]
+    fold: dict[tuple[str, int], int] = {}
+    for unit in sorted(shuffled, key=lambda unit: -sum(counts[unit].values())):
+        found = counts[unit]
+        load = [sum(total[label] for label in _NAMES if found[label]) for total in totals]
+        fold[unit] = load.index(min(load))
+        for label in _NAMES:
+            totals[fold[unit]][label] += found[label]
+    return [fold[unit] for unit in units]

@@ -10,22 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from export.catalog import Row, draw
-from export.corpus import BONA_FIDE, Utterance, split_by_speaker
+from export.corpus import BONA_FIDE, Utterance, three_parts
 from export.demo.options import HELD_OUT, Options, audio_for_parity, read_corpus
-from export.demo.speaker_trials import (
-    SpeakerTrial,
-    chosen,
-    labels_of_trials,
+from export.demo.speaker_trials import trials_of
+from export.demo.training import Settings, train, train_embedder
+from export.errors import InputError
+from export.jobs.publish import Product, publish
+from export.jobs.speaker_trials import (
+    SpeakerTrials,
     lines_of,
-    make_trials,
     raw_scores,
     run_trials,
     trial_list,
 )
-from export.demo.training import Settings, train, train_embedder
-from export.errors import InputError
-from export.jobs.publish import Product, publish
-from export.jobs.steps import score
+from export.jobs.steps import labels_of, score
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.metrics.score_files import write_scores
 from export.progress import Progress
@@ -71,27 +69,29 @@ _SPOOF_PRIOR = 0.5
 def run(options: Options, progress: Progress) -> Result:
     """Train, export, prove and report."""
     corpus = read_corpus(options, progress)
-    split = split_by_speaker(corpus.utterances, HELD_OUT, options.settings.seed)
-    live = [utterance for utterance in split.train if utterance.label == BONA_FIDE]
-    held_out = chosen(split.held_out, options.task)
-    trials = make_trials(held_out)
+    parts = three_parts(corpus.utterances, HELD_OUT, options.settings.seed, fewest_speakers=2)
+    live = [utterance for utterance in parts.train if utterance.label == BONA_FIDE]
+    calibration = trials_of(parts.calibrate, options.task)
+    test = trials_of(parts.test, options.task)
     caution = PROOF_ONLY.format(speakers=len({utterance.speaker for utterance in live}))
     speaker = train_speaker(options.settings, live, progress)
     if options.task == "verification":
         module: nn.Module = speaker
-        contract, scored = verification(speaker, options, held_out, trials, caution)
+        contract, scored = verification(speaker, options, calibration, test, caution)
     else:
-        countermeasure = train(options.settings, split.train, progress)
-        module, contract, scored = sasv(speaker, countermeasure, options, held_out, trials, caution)
+        countermeasure = train(options.settings, parts.train, progress)
+        module, contract, scored = sasv(
+            speaker, countermeasure, options, calibration, test, caution
+        )
     product = Product(
         title=_TITLES[options.task],
         module=module,
         contract=contract,
         row=_row(options, module, _STEMS[options.task]),
-        speech=audio_for_parity(options, split.held_out),
-        trials=trial_list(held_out, trials, scored),
-        write_scores=lambda path: write_scores(lines_of(held_out, trials, scored), path, "csv"),
-        notes=(caution, *corpus.notes, *split.notes),
+        speech=audio_for_parity(options, parts.test),
+        trials=trial_list(test, scored),
+        write_scores=lambda path: write_scores(lines_of(test, scored), path, "csv"),
+        notes=(caution, *corpus.notes, *parts.notes),
         unit="trials",
     )
     return publish(product, options.out, progress)
@@ -117,11 +117,11 @@ def train_speaker(
 def verification(
     speaker: EmbeddingPipeline,
     options: Options,
-    held_out: Sequence[Utterance],
-    trials: Sequence[SpeakerTrial],
+    calibration: SpeakerTrials,
+    test: SpeakerTrials,
     caution: str = "",
 ) -> tuple[SpeakerContract, list[VerifiedFile]]:
-    """The contract of a verifier, and the eager module's results under it."""
+    """The contract of a verifier, and the eager module's results on the test part under it."""
     draft = VerificationContract(
         model=_name(speaker),
         audio=Audio(sample_rate=options.settings.sample_rate),
@@ -132,28 +132,28 @@ def verification(
         versions=contracts.versions(),
         weights_sha256=contracts.weights_sha256(speaker.state_dict()),
     )
-    return _decided(speaker, draft, options.threshold, held_out, trials)
+    return _decided(speaker, draft, options.threshold, calibration, test)
 
 
 def sasv(
     speaker: EmbeddingPipeline,
     countermeasure: ScorePipeline,
     options: Options,
-    held_out: Sequence[Utterance],
-    trials: Sequence[SpeakerTrial],
+    calibration: SpeakerTrials,
+    test: SpeakerTrials,
     caution: str = "",
 ) -> tuple[SASVPipeline, SpeakerContract, list[VerifiedFile]]:
-    """Both models as one, its contract, and the eager module's results under it."""
-    genuine = [trial for trial in trials if trial.key != "spoof"]
-    _, alone = verification(speaker, options, held_out, genuine)
+    """Both models as one, its contract, and the eager module's results on the test part."""
+    genuine = calibration.without_spoofs()
+    _, alone = verification(speaker, options, genuine, genuine)
     same = options.threshold.costs(VERIFICATION_COSTS).prior
-    asv = calibrate(raw_scores(alone), labels_of_trials(genuine), same, "the same speaker")
+    asv = calibrate(raw_scores(alone), genuine.labels, same, "the same speaker")
     prior = options.threshold.costs(SPOOFING_COSTS).prior
-    labels = torch.tensor([utterance.label for utterance in held_out])
-    spoofing = score(countermeasure, options.settings.hop, held_out)
+    labels = labels_of(calibration.utterances)
+    spoofing = score(countermeasure, options.settings.hop, calibration.utterances)
     cm = calibrate(spoofing, labels, prior, "bona fide")
     threshold, words = options.threshold.choose(
-        cm.scale * spoofing + cm.offset, labels, "held-out recordings", SPOOFING_COSTS
+        cm.scale * spoofing + cm.offset, labels, "calibration recordings", SPOOFING_COSTS
     )
     module = SASVPipeline(speaker, countermeasure, SASVScore(*asv, *cm, _SPOOF_PRIOR)).eval()
     draft = SASVContract(
@@ -174,7 +174,7 @@ def sasv(
         versions=contracts.versions(),
         weights_sha256=contracts.weights_sha256(module.state_dict()),
     )
-    contract, scored = _decided(module, draft, options.threshold, held_out, trials)
+    contract, scored = _decided(module, draft, options.threshold, calibration, test)
     return module, contract, scored
 
 
@@ -182,21 +182,21 @@ def _decided(
     module: nn.Module,
     draft: SpeakerContract,
     choice: ThresholdChoice,
-    held_out: Sequence[Utterance],
-    trials: Sequence[SpeakerTrial],
+    calibration: SpeakerTrials,
+    test: SpeakerTrials,
 ) -> tuple[SpeakerContract, list[VerifiedFile]]:
-    """The draft with calibration and threshold from the trials, and the results under it."""
+    """The draft with calibration and threshold, and what the test part is under it."""
     verifier = Verifier(EagerArtefact(module), draft, name="the trained model")
-    scores, labels = raw_scores(run_trials(verifier, held_out, trials)), labels_of_trials(trials)
+    scores, labels = raw_scores(run_trials(verifier, calibration)), calibration.labels
     prior = choice.costs(VERIFICATION_COSTS).prior
     scale, offset = calibrate(scores, labels, prior, "the same speaker")
     llrs = scale * scores + offset
-    threshold, words = choice.choose(llrs, labels, "held-out trials", VERIFICATION_COSTS)
+    threshold, words = choice.choose(llrs, labels, "calibration trials", VERIFICATION_COSTS)
     decision = SpeakerDecision(
         scale=scale, offset=offset, prior=prior, threshold=threshold, operating_point=words
     )
     verifier.contract = draft.model_copy(update={"decision": decision})
-    return verifier.contract, run_trials(verifier, held_out, trials)
+    return verifier.contract, run_trials(verifier, test)
 
 
 def _row(options: Options, module: nn.Module, stem: str) -> Row:

@@ -1,28 +1,18 @@
-"""Trials of the demo's verifiers, from held-out utterances, and their results."""
+"""Trials for the demo's verifiers, from utterances that were held out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from export.corpus import BONA_FIDE, Utterance
 from export.errors import InputError
-from export.jobs.steps import TrialList
-from export.metrics.score_files import Line
-from export.runtime.verifier import VerifiedFile, Verifier, load_verifier
+from export.jobs.speaker_trials import SpeakerTrial, SpeakerTrials
 
 _UTTERANCES = 30
 
 
-@dataclass(frozen=True)
-class SpeakerTrial:
-    """Indices of two held-out utterances, and what they are: target, nontarget or spoof."""
-
-    enrol: int
-    test: int
-    key: str
+def trials_of(utterances: Sequence[Utterance], task: str) -> SpeakerTrials:
+    """Trials of some of the utterances, so many that it stays quick."""
+    few = chosen(utterances, task)
+    return SpeakerTrials(few, make_trials(few))
 
 
 def make_trials(held_out: Sequence[Utterance]) -> list[SpeakerTrial]:
@@ -46,29 +36,6 @@ def make_trials(held_out: Sequence[Utterance]) -> list[SpeakerTrial]:
     return trials
 
 
-def run_trials(
-    verifier: Verifier, held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial]
-) -> list[VerifiedFile]:
-    """All trials; every utterance is embedded once."""
-    used = {index for trial in trials for index in (trial.enrol, trial.test)}
-    heard = {i: verifier.hear(held_out[i].name, held_out[i].waveform) for i in sorted(used)}
-    enrolled = {i: verifier.enrol([heard[i]]) for i in {trial.enrol for trial in trials}}
-    return [verifier.compare(enrolled[trial.enrol], heard[trial.test]) for trial in trials]
-
-
-def trial_list(
-    held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial], scored: Sequence[VerifiedFile]
-) -> TrialList:
-    """The trials as the eager module scored them; every file runs all of them."""
-
-    def run(path: Path, compared: Sequence[int]) -> Tensor:
-        return raw_scores(run_trials(load_verifier(path), held_out, [trials[i] for i in compared]))
-
-    names = [f"{result.enrol[0]} {result.file}" for result in scored]
-    labels, scores = labels_of_trials(trials), raw_scores(scored)
-    return TrialList(names, labels, scores, run, range(len(trials)))
-
-
 def chosen(held_out: Sequence[Utterance], task: str) -> list[Utterance]:
     """Held-out utterances, the same number of each speaker in turn, so many that it stays quick."""
     live = [u for u in held_out if u.label == BONA_FIDE]
@@ -79,31 +46,3 @@ def chosen(held_out: Sequence[Utterance], task: str) -> list[Utterance]:
         return picked
     spoofs = [u for u in held_out if u.label != BONA_FIDE]
     return picked + [u for s in speakers for u in [u for u in spoofs if u.speaker == s][:each]]
-
-
-def raw_scores(results: Sequence[VerifiedFile]) -> Tensor:
-    """Raw scores ``[T]`` in float64."""
-    return torch.tensor([result.score for result in results], dtype=torch.float64)
-
-
-def labels_of_trials(trials: Sequence[SpeakerTrial]) -> Tensor:
-    """Labels ``[T]``, 1 for trials of one speaker."""
-    return torch.tensor([int(trial.key == "target") for trial in trials])
-
-
-def lines_of(
-    held_out: Sequence[Utterance], trials: Sequence[SpeakerTrial], scored: Sequence[VerifiedFile]
-) -> list[Line]:
-    """The lines of ``scores.csv``."""
-    return [
-        Line(
-            (result.enrol[0], result.file),
-            result.score,
-            trial.key,
-            held_out[trial.test].attack,
-            held_out[trial.enrol].speaker,
-            result.llr,
-            "held_out",
-        )
-        for trial, result in zip(trials, scored, strict=True)
-    ]

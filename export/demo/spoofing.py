@@ -1,32 +1,20 @@
 """The main job: train a scorer, export it to every backend, prove each file, and report."""
 
-import csv
-from pathlib import Path
+from functools import partial
 
-from export.corpus import Split, split_by_speaker
+from export.corpus import three_parts
 from export.demo import speaker
 from export.demo.options import HELD_OUT, Options, audio_for_parity, check, read_corpus
 from export.demo.training import train
-from export.files import replacing
+from export.jobs.calibration import write_decisions
 from export.jobs.publish import Product, publish
 from export.jobs.spoofing_contract import make_contract
-from export.jobs.steps import (
-    labels_of,
-    score,
-    scorer_row,
-    scorer_trials,
-)
+from export.jobs.steps import labels_of, score, scorer_row, scorer_trials
 from export.progress import Progress
 from export.report.result import Result
-from export.runtime.contract import Contract
-from export.runtime.scorer import decide
-from scriptable import ScorePipeline, equal_error_rate
+from scriptable import equal_error_rate
 
 STEM = "spoof_scorer"
-_SAME_PART = (
-    "calibration and threshold were chosen on the held-out recordings that the figures are from: "
-    "on new recordings expect worse"
-)
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -35,28 +23,36 @@ def run(options: Options, progress: Progress) -> Result:
     if options.task != "spoofing":
         return speaker.run(options, progress)
     corpus = read_corpus(options, progress)
-    split = split_by_speaker(corpus.utterances, HELD_OUT, options.settings.seed)
-    pipeline = train(options.settings, split.train, progress)
-    labels = labels_of(split.held_out)
-    scores = score(pipeline, options.settings.hop, split.held_out)
     settings = options.settings
+    parts = three_parts(corpus.utterances, HELD_OUT, settings.seed)
+    pipeline = train(settings, parts.train, progress)
+    named = {"train": parts.train, "calibrate": parts.calibrate, "held_out": parts.test}
+    if parts.calibrate is parts.test:
+        del named["calibrate"]
+    raw = {name: score(pipeline, settings.hop, part) for name, part in named.items()}
     contract = make_contract(
-        pipeline, settings.sample_rate, settings.hop, scores, labels, options.threshold
+        pipeline,
+        settings.sample_rate,
+        settings.hop,
+        raw.get("calibrate", raw["held_out"]),
+        labels_of(parts.calibrate),
+        options.threshold,
     )
+    scored = [
+        (name, utterance, float(value))
+        for name, part in named.items()
+        for utterance, value in zip(part, raw[name], strict=True)
+    ]
+    rate = equal_error_rate(raw["held_out"], labels_of(parts.test)).rate
     product = Product(
         title="Spoof scorer: parity with the trained model",
         module=pipeline,
         contract=contract,
         row=scorer_row(pipeline, STEM),
-        speech=audio_for_parity(options, split.held_out),
-        trials=scorer_trials(split.held_out, scores),
-        write_scores=lambda path: _write_scores(pipeline, contract, settings.hop, split, path),
-        notes=(
-            *corpus.notes,
-            *split.notes,
-            _SAME_PART,
-            *_warnings(equal_error_rate(scores, labels).rate),
-        ),
+        speech=audio_for_parity(options, parts.test),
+        trials=scorer_trials(parts.test, raw["held_out"]),
+        write_scores=partial(write_decisions, scored, contract),
+        notes=(*corpus.notes, *parts.notes, *_warnings(rate)),
     )
     return publish(product, options.out, progress, dynamic_batch=options.dynamic_batch)
 
@@ -65,24 +61,3 @@ def _warnings(rate: float) -> list[str]:
     if rate < 0.4:
         return []
     return [f"an equal error rate of {rate:.0%} is near chance: this scorer has learned nothing"]
-
-
-def _write_scores(
-    pipeline: ScorePipeline, contract: Contract, hop: int, split: Split, path: Path
-) -> None:
-    """``scores.csv``: every recording with its part, its key, its score and what it means."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer: csv.DictWriter[str] | None = None
-        for part, utterances in (("train", split.train), ("held_out", split.held_out)):
-            for utterance, raw in zip(utterances, score(pipeline, hop, utterances), strict=True):
-                line = {
-                    "part": part,
-                    "speaker": utterance.speaker,
-                    "attack": utterance.attack,
-                    "key": "bonafide" if utterance.label == 1 else "spoof",
-                    **decide(contract, utterance.name, float(raw)).as_dict(),
-                }
-                if writer is None:
-                    writer = csv.DictWriter(file, line)
-                    writer.writeheader()
-                writer.writerow(line)

@@ -1,33 +1,45 @@
 """Weights from a file into a module: all of them, or none and a list of what does not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from export.errors import InputError
 from export.extras import require
+from export.jobs.names import Rename, State, renamed, suggestion, with_fitting_prefix
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 # Where training loops keep the state dict beside the optimizer's.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "encoder")
 _SHOWN = 6
+_DEEPEST = 4
 
 
-def load_checkpoint(module: nn.Module, path: Path, constant: str = "frontend.") -> None:
+def load_checkpoint(
+    module: nn.Module,
+    path: Path,
+    constant: str = "frontend.",
+    rename: Rename | None = None,
+) -> None:
     """Load a state dict strictly; only buffers whose name begins with ``constant`` may be missing.
 
     ``.safetensors``; or ``.pt``, ``.pth`` and ``.ckpt`` by ``torch.load(weights_only=True)``, the
-    state dict itself or under ``state_dict``, ``model_state_dict`` or ``model``. Prefixes that all
-    names share, such as ``module.`` of DistributedDataParallel, are left out.
+    state dict itself or inside dictionaries that hold it beside an optimiser's. A prefix that all
+    names share is left out or put before them, such as ``module.`` of DistributedDataParallel, or
+    ``encoder.`` where the checkpoint is the network's alone.
 
     Raises:
         InputError: if the file cannot be read, or a name or a shape does not fit the module, which
             is then not to be used.
     """
-    state = _without_prefix(_read(path), set(module.state_dict()))
     expected = module.state_dict()
+    needed = {name for name, _ in module.named_parameters()}
+    found = [renamed(state, rename or {}) for state in _read(path)]
+    fitted = [with_fitting_prefix(state, expected, needed) for state in found]
+    state = max(fitted, key=lambda state: len(state.keys() & expected.keys()))
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
         for name in sorted(state.keys() & expected.keys())
@@ -50,10 +62,14 @@ def load_checkpoint(module: nn.Module, path: Path, constant: str = "frontend.") 
     }
     problems = [f"{len(names)} {what}: {_some(names)}" for what, names in parts.items() if names]
     if problems:
+        vital = [name for name in missing if name in needed]
+        if advice := suggestion(state, expected, vital, unexpected):
+            problems = [advice]
         raise InputError(f"{path}: does not fit the model: {'; '.join(problems)}")
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> list[State]:
+    """The state dicts in a file, the likeliest first."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix not in SUFFIXES:
@@ -61,10 +77,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         load_file = require("safetensors.torch").load_file
         try:
-            state: dict[str, Tensor] = load_file(path)
+            state: State = load_file(path)
         except Exception as error:  # the Rust library's own kind, among others
             raise InputError(f"{path}: not a safetensors file ({_first(error)})") from error
-        return state
+        return [state]
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a zip or pickle reader of torch may raise anything
@@ -72,23 +88,24 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"{path}: not a checkpoint of plain tensors ({_first(error)}); it is read with "
             "weights_only=True, so that it cannot run code: save module.state_dict()"
         ) from error
-    for name in _WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    if not isinstance(found, dict) or not all(isinstance(x, Tensor) for x in found.values()):
+    states = list(_states(found, 0))
+    if not states:
         raise InputError(f"{path}: holds no state dict: save module.state_dict()")
-    return {str(name): tensor for name, tensor in found.items()}
+    return states
 
 
-def _without_prefix(state: dict[str, Tensor], expected: set[str]) -> dict[str, Tensor]:
-    """Drop the first part of all names while they share it and the module has none of it."""
-    own = {name.partition(".")[0] for name in expected}
-    while state:
-        first = {name.partition(".")[0] for name in state}
-        if len(first) > 1 or first & own or not all("." in name for name in state):
-            return state
-        state = {name.partition(".")[2]: tensor for name, tensor in state.items()}
-    return state
+def _states(found: Any, depth: int) -> Iterator[State]:
+    """The dictionaries of named tensors in what a file holds, with whatever else stands in them."""
+    if not isinstance(found, dict) or depth > _DEEPEST:
+        return
+    tensors = {key: x for key, x in found.items() if isinstance(key, str) and isinstance(x, Tensor)}
+    if tensors:
+        yield tensors
+    likely = [name for name in _WRAPPERS if name in found]
+    for key in (*likely, *(key for key in found if key not in likely)):
+        # An optimiser's state is kept by number.
+        if isinstance(key, str):
+            yield from _states(found[key], depth + 1)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,25 +1,22 @@
 """A scorer from a configuration file: front end, encoder, head, calibration, window."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from torch import nn
 
-import scriptable
-from export.errors import InputError
+from export.jobs import parts
+from export.jobs.names import Rename
+from export.jobs.probe import check_behaviour, check_score, fitted_encoder
 from export.jobs.yaml_file import YamlFile
-from export.modules import load_name
 from export.runtime import contract as contracts
 from export.runtime.contract import Audio, Contract, Decision, Windows
 from scriptable import ConfigError, ScorePipeline, build_loss
-from scriptable.config import Keys, construct, hint, read_part
-
-_FRONTENDS = {name: getattr(scriptable, name) for name in ("LFCC", "LogMel", "MFCC")}
-_ENCODERS = {"LightCNN": scriptable.LightCNN}
+from scriptable.config import Keys, construct
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,7 @@ class Keywords:
     window: Any = None
     calibration: Any = None
     name: str = ""
+    rename: Any = None
 
     def __post_init__(self) -> None:
         if self.sample_rate < 1:
@@ -82,6 +80,20 @@ class Scorer:
     calibration: Calibration
     calibrated: bool
     name: str
+    rename: Rename
+    """From the names in a checkpoint to those of the pipeline."""
+    file: YamlFile
+
+    def check(self) -> tuple[str, ...]:
+        """Remarks on what the model does with the weights that it has now.
+
+        Raises:
+            InputError: with file and line, if it does what no saved file could.
+        """
+        try:
+            return check_behaviour(self.pipeline, self.pipeline.num_samples)
+        except ConfigError as error:
+            raise self.file.refuse(error) from error
 
     def contract(self) -> Contract:
         """The contract of the pipeline with the weights that it has now."""
@@ -116,32 +128,55 @@ def read_config(path: Path) -> Scorer:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            scorer = _build(file.value)
+            return _build(file)
     except ConfigError as error:
         raise file.refuse(error) from error
-    _try(scorer.pipeline, path)
-    return scorer
 
 
-def _build(value: Any) -> Scorer:
-    keywords: Keywords = _section(Keywords, "the configuration", value, ())
+def _build(file: YamlFile) -> Scorer:
+    keywords: Keywords = _section(Keywords, "the configuration", file.value, ())
     window: Window = _section(Window, "window", keywords.window, ("window",))
     calibration = _section(Calibration, "calibration", keywords.calibration, ("calibration",))
-    frontend = _frontend(keywords.frontend, keywords.sample_rate)
-    encoder = _part(keywords.encoder, ("encoder",), _ENCODERS)
+    rename = _rename(keywords.rename)
+    frontend = parts.frontend(keywords.frontend, keywords.sample_rate).eval()
+    encoder = parts.encoder(keywords.encoder).eval()
     head = build_loss(keywords.loss)
+    encoder = fitted_encoder(frontend, encoder, window.num_samples)
     try:
-        pipeline = ScorePipeline(frontend, encoder, head, window.num_samples)
+        pipeline = ScorePipeline(frontend, encoder, head, window.num_samples).eval()
     except ValueError as error:
         raise ConfigError(("loss",), str(error)) from error
+    check_score(pipeline, window.num_samples, ("loss",))
     return Scorer(
-        pipeline.eval(),
+        pipeline,
         keywords.sample_rate,
         window.hop or max(1, window.num_samples // 2),
         calibration,
         keywords.calibration is not None,
         keywords.name,
+        rename,
+        file,
     )
+
+
+def _rename(value: Any) -> Rename:
+    """The key ``rename``: patterns that can be compiled, and what they become."""
+    keys: Keys = ("rename",)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(keys, "expected a mapping of pattern to replacement")
+    for pattern, replacement in value.items():
+        try:
+            if not isinstance(pattern, str) or not isinstance(replacement, (str, type(None))):
+                raise ConfigError(
+                    (*keys, str(pattern)), "expected a text for a pattern, or null to leave it out"
+                )
+            re.sub(pattern, replacement or "", "")
+        except re.error as error:
+            said = f"not a regular expression with its replacement: {error}"
+            raise ConfigError((*keys, pattern), said) from error
+    return dict(value)
 
 
 def _section(kind: type, name: str, value: Any, keys: Keys) -> Any:
@@ -150,58 +185,3 @@ def _section(kind: type, name: str, value: Any, keys: Keys) -> Any:
     if not isinstance(value, Mapping):
         raise ConfigError(keys, f"expected a mapping, got {type(value).__name__}")
     return construct(kind, name, value, keys)
-
-
-def _frontend(config: Any, sample_rate: int) -> nn.Module:
-    """The front end at the file's sample rate; none: the encoder takes the waveform."""
-    if config is None:
-        return nn.Identity()
-    keys: Keys = ("frontend",)
-    name, given, place = read_part(config, keys)
-    if given.setdefault("sample_rate", sample_rate) != sample_rate:
-        said = f"expected {sample_rate} as under sample_rate, got {given['sample_rate']}"
-        raise ConfigError((*place, "sample_rate"), said)
-    if name not in _FRONTENDS:
-        given = {key: value for key, value in config.items() if key not in ("type", "args")}
-        return _part(config, keys, _FRONTENDS)
-    frontend: nn.Module = construct(_FRONTENDS[name], name, given, place)
-    return frontend
-
-
-def _part(config: Any, keys: Keys, known: Mapping[str, type[nn.Module]]) -> nn.Module:
-    """A module by the name of one of ours, or by a dotted path."""
-    name, given, place = read_part(config, keys)
-    target: Any = known.get(name)
-    if target is None:
-        if "." not in name:
-            problem = f"expected a dotted path, or a name of scriptable's{hint(name, known)}"
-            raise ConfigError((*keys, "type"), problem)
-        try:
-            target = load_name(name)
-        except InputError as error:
-            raise ConfigError((*keys, "type"), str(error)) from error
-    if not callable(target):
-        raise ConfigError((*keys, "type"), f"{name} is no class, but {type(target).__name__}")
-    module = construct(target, name, given, place)
-    if not isinstance(module, nn.Module):
-        made = type(module).__name__
-        raise ConfigError((*keys, "type"), f"{name} makes a {made}, not a torch.nn.Module")
-    return module
-
-
-def _try(pipeline: ScorePipeline, path: Path) -> None:
-    """One window through the model: do the parts fit together, and is it one score."""
-    window = 0.1 * torch.randn(1, pipeline.num_samples, generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.no_grad():
-            score = pipeline(window)
-    except Exception as error:  # whatever the user's encoder raises
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{path}: the model fails on a window of {pipeline.num_samples} samples: {said}"
-        ) from error
-    if not isinstance(score, torch.Tensor) or list(score.shape) != [1]:
-        found = list(score.shape) if isinstance(score, torch.Tensor) else type(score).__name__
-        raise InputError(
-            f"{path}: loss: expected a head with one score for a window, shape [1], got {found}"
-        )

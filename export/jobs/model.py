@@ -1,26 +1,35 @@
 """A configuration and a checkpoint → proven files: the job behind ``python -m export model``."""
 
 import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from export.backends import Backend
+from torch import Tensor
+
+from export.backends import Backend, with_plain_weights
+from export.budget import GENEROUS, Budget
 from export.corpus import BONA_FIDE, Utterance, from_protocol
 from export.errors import InputError
 from export.extras import require
+from export.jobs.calibration import Fitted, fit, write_decisions
 from export.jobs.checkpoint import load_checkpoint
 from export.jobs.config_file import read_config
 from export.jobs.publish import Product, publish
 from export.jobs.steps import (
+    labels_of,
     score,
     scorer_row,
     scorer_trials,
     writers,
 )
+from export.jobs.threshold import ThresholdChoice
 from export.progress import Progress
 from export.report.result import Result
 from export.runtime.audio import read_waveform
+from export.runtime.contract import Contract
 from export.speech import HINT, speech_files
 
 STEM = "scorer"
@@ -38,6 +47,9 @@ class Options:
     protocol: Path | None = None
     audio: Path | None = None
     dynamic_batch: bool = False
+    budget: float = GENEROUS
+    calibrate: ThresholdChoice | None = None
+    """Fit calibration and threshold on the trial list; None: as the configuration gives them."""
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -50,22 +62,37 @@ def run(options: Options, progress: Progress) -> Result:
         raise InputError(f"{options.out}: is not a folder; give another --out")
     if (options.protocol is None) != (options.audio is None):
         raise InputError("protocol: give --protocol and --audio together")
+    if options.calibrate is not None and options.protocol is None:
+        raise InputError("calibrate: give --protocol and --audio, too: it is fitted on them")
     require("jinja2")
+    budget = Budget(options.budget)
     use = _usable(options.backends) if options.backends else writers()
     scorer = read_config(options.config)
     pipeline, notes = scorer.pipeline, []
     if options.checkpoint is None:
         notes.append("no --checkpoint: the weights are random")
     else:
-        load_checkpoint(pipeline, options.checkpoint)
-    if not scorer.calibrated:
+        load_checkpoint(pipeline, options.checkpoint, rename=scorer.rename)
+    notes += scorer.check()
+    if options.calibrate is None and not scorer.calibrated:
         notes.append(f"{options.config}: no calibration, so the LLR is the raw score")
-    contract = scorer.contract()
+    # Scripting would drop a weight norm by itself, and the file's weights with it.
+    scorer = replace(scorer, pipeline=with_plain_weights(pipeline))
+    pipeline, contract = scorer.pipeline, scorer.contract()
     trials, remarks = _trials(options, scorer.sample_rate, progress)
-    scores = score(pipeline, scorer.hop, trials)
+    start = time.monotonic()
+    scores = score(pipeline, scorer.hop, trials, progress)
+    seconds = (time.monotonic() - start) / max(1, len(trials))
     for utterance, value in zip(trials, scores.tolist(), strict=True):
         if not math.isfinite(value):
             raise InputError(f"{options.config}: the model's score of {utterance.name} is {value}")
+    fitted = None
+    if options.calibrate is not None:
+        fitted = fit(trials, scores, options.calibrate)
+        contract = contract.model_copy(update={"decision": fitted.decision})
+        notes += fitted.notes
+    elif _upside_down(scores, trials):
+        notes.append("bona fide scores lower than spoof: is the other column, or sign, the right?")
     product = Product(
         title=f"{contract.model}: parity with the trained model",
         module=pipeline,
@@ -73,9 +100,32 @@ def run(options: Options, progress: Progress) -> Result:
         row=scorer_row(pipeline, STEM),
         speech=trials[0].waveform if trials else None,
         trials=scorer_trials(trials, scores) if trials else None,
+        shown=None if fitted is None else fitted.shown,
+        write_scores=partial(_write_scores, trials, scores, contract, fitted)
+        if options.protocol is not None
+        else None,
         notes=(*notes, *remarks),
+        seconds_a_trial=seconds,
     )
-    return publish(product, options.out, progress, use, options.dynamic_batch)
+    return publish(product, options.out, progress, use, options.dynamic_batch, budget)
+
+
+def _write_scores(
+    trials: Sequence[Utterance],
+    scores: Tensor,
+    contract: Contract,
+    fitted: Fitted | None,
+    path: Path,
+) -> None:
+    parts = ["test"] * len(trials) if fitted is None else fitted.parts
+    write_decisions(list(zip(parts, trials, scores.tolist(), strict=True)), contract, path)
+
+
+def _upside_down(scores: Tensor, trials: Sequence[Utterance]) -> bool:
+    labels = labels_of(trials)
+    if len(labels.unique()) < 2:
+        return False
+    return bool(scores[labels == 1].mean() < scores[labels == 0].mean())
 
 
 def _usable(chosen: Sequence[Backend]) -> list[Backend]:

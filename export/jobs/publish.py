@@ -4,21 +4,38 @@ The tail of every job that ships a model: ``python -m export demo`` and ``python
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from export.backends import Backend
+from export.budget import Budget
 from export.catalog import Row
-from export.jobs.steps import TrialList, artefact_paths, export_all, latencies, runnable, summaries
+from export.jobs.steps import (
+    TrialList,
+    artefact_paths,
+    export_each,
+    latencies,
+    runnable,
+    source_of,
+    summaries,
+    writers,
+)
+from export.parity.check import make_trials
 from export.parity.decisions import Rung, compare_files
 from export.parity.document import write_json
+from export.parity.record import Record
 from export.progress import Progress
 from export.report.page import Report, Trials, write_html
 from export.report.result import Result
 from export.runtime.contract import AnyContract, versions
 from scriptable import equal_error_rate
+
+_SECONDS_A_FILE = 30.0
+"""That one file may take to score the trial list; a slow model is compared on fewer trials."""
+_FEWEST = 6
 
 
 @dataclass(frozen=True)
@@ -35,11 +52,68 @@ class Product:
     """A recording ``[L]`` that the files are run on, too."""
     trials: TrialList | None = None
     """What decisions are compared on; None: they are not."""
+    shown: Trials | None = None
+    """What the figures of the report are from; None: the trials, under the contract."""
     write_scores: Callable[[Path], None] | None = None
     """Writes ``scores.csv``; None: there is none."""
     notes: tuple[str, ...] = ()
     unit: str = "recordings"
     """What the trials are."""
+    seconds_a_trial: float = 0.0
+    """That the trained module took for one trial."""
+
+
+@dataclass
+class _Progressing:
+    """What is known so far; the documents are written anew whenever that grows."""
+
+    product: Product
+    out: Path
+    paths: dict[str, Path]
+    shown: Trials | None
+    records: list[Record] = field(default_factory=list)
+    decisions: list[Rung] = field(default_factory=list)
+    times: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def documents(self) -> list[Path]:
+        """What is written beside the models."""
+        scores = [] if self.product.write_scores is None else [self.out / "scores.csv"]
+        return [self.out / "parity.json", *scores, self.out / "report.html"]
+
+    def write(self) -> None:
+        """Write ``parity.json`` and ``report.html``."""
+        write_json(self.records, self.documents[0], self.decisions)
+        report = Report(
+            title=self.product.title,
+            records=self.records,
+            versions=versions(),
+            artefacts=summaries(self.paths, self.times, self.records),
+            eager_ms=self.times.get("eager"),
+            contract=self.product.contract,
+            trials=self.shown,
+            notes=(*self.product.notes, *self.notes),
+            ladder=self.decisions,
+        )
+        write_html(report, self.documents[-1])
+
+    def result(self) -> Result:
+        """What the command shows."""
+        product, shown = self.product, self.shown
+        return Result(
+            records=self.records,
+            rungs=self.decisions,
+            artefacts=summaries(self.paths, self.times, self.records),
+            eager_ms=self.times["eager"],
+            equal_error_rate=None
+            if shown is None
+            else equal_error_rate(shown.scores, shown.labels)[0],
+            held_out=0 if shown is None else len(shown.labels),
+            files=[*(path for path in self.paths.values() if path.exists()), *self.documents],
+            notes=(*product.notes, *self.notes),
+            unit=product.unit,
+        )
 
 
 def publish(
@@ -48,60 +122,92 @@ def publish(
     progress: Progress,
     use: Sequence[Backend] | None = None,
     dynamic_batch: bool = False,
+    budget: Budget | None = None,
 ) -> Result:
-    """Write a product's files, ``parity.json``, ``scores.csv`` and ``report.html``."""
-    row, trials = product.row, product.trials
-    records = export_all(
-        out, row, product.module, product.contract, product.speech, progress, use, dynamic_batch
-    )
-    paths = artefact_paths(out, row.variant, use)
-    decisions = [] if trials is None else _decisions(trials, paths, product.contract, progress)
-    times = latencies(paths, product.module, row.draw("forward", 0))
-    shown = _shown(trials, product.contract)
-    documents = [out / "parity.json", out / "report.html"]
-    write_json(records, documents[0], decisions)
+    """Write a product's files, ``parity.json``, ``scores.csv`` and ``report.html``.
+
+    The two documents are rewritten after every step, so that what is known is there when a later
+    step does not end; what does not fit into the budget is left out, with the reason.
+    """
+    budget = budget or Budget()
+    use = writers() if use is None else use
+    row = product.row
+    trials = make_trials(row, product.module, product.speech)
+    shown = product.shown or _shown(product.trials, product.contract)
+    state = _Progressing(product, out, artefact_paths(out, row.variant, use), shown)
+    state.times["eager"] = 1e3 * min(trial.seconds for trial in trials)
     if product.write_scores is not None:
-        documents.insert(1, out / "scores.csv")
-        product.write_scores(documents[1])
-    result = Result(
-        records=records,
-        rungs=decisions,
-        artefacts=summaries(paths, times),
-        eager_ms=times["eager"],
-        equal_error_rate=None if shown is None else equal_error_rate(shown.scores, shown.labels)[0],
-        held_out=0 if trials is None else len(trials.names),
-        files=[*(path for path in paths.values() if path.exists()), *documents],
-        notes=product.notes,
-        unit=product.unit,
-    )
-    report = Report(
-        title=product.title,
-        records=records,
-        versions=versions(),
-        artefacts=result.artefacts,
-        eager_ms=result.eager_ms,
-        contract=product.contract,
-        trials=shown,
-        notes=result.notes,
-        ladder=decisions,
-    )
-    write_html(report, out / "report.html")
-    return result
+        product.write_scores(out / "scores.csv")
+    source = source_of(row, product.module, product.contract, dynamic_batch)
+    for records in export_each(out, row, source, trials, use, progress, budget):
+        state.records += records
+        state.write()
+    quick = [name for name in _proven(state) if not _slow(state.records, name)]
+    if product.trials is not None:
+        _compare_decisions(state, product.trials, quick, progress, budget)
+        state.write()
+    if reason := budget.refusal():
+        state.notes.append(f"times per window: {reason}")
+    else:
+        progress("timing every file", 0, 1)
+        state.times |= latencies(state.paths, quick, product.module, row.draw("forward", 0))
+        progress("timing every file", 1, 1)
+    state.write()
+    return state.result()
 
 
-def _decisions(
-    trials: TrialList, paths: dict[str, Path], contract: AnyContract, progress: Progress
-) -> list[Rung]:
-    compared = list(trials.compared)
-    return compare_files(
-        [paths[name] for name in runnable(paths)],
-        lambda path: trials.run(path, compared),
-        contract,
-        [trials.names[i] for i in compared],
-        trials.labels[compared],
-        trials.scores[compared],
-        progress,
-    )
+def _proven(state: _Progressing) -> list[str]:
+    """Backends whose file ran here, right or wrong."""
+    ran = {record.backend for record in state.records if record.max_abs_error is not None}
+    return [name for name in runnable(state.paths) if name in ran]
+
+
+def _slow(records: Sequence[Record], name: str) -> bool:
+    return any(r.slow_pass is not None for r in records if r.backend == name)
+
+
+def _compare_decisions(
+    state: _Progressing,
+    trials: TrialList,
+    names: Sequence[str],
+    progress: Progress,
+    budget: Budget,
+) -> None:
+    """Score the trial list with every file; what cannot be scored with is a failed cell."""
+    chosen = list(trials.compared)
+    most = max(_FEWEST, int(_SECONDS_A_FILE / max(state.product.seconds_a_trial, 1e-6)))
+    if len(chosen) > most:
+        chosen = [chosen[round(i * (len(chosen) - 1) / (most - 1))] for i in range(most)]
+        state.notes.append(
+            f"decisions were compared on {most} of the {len(trials.names)} "
+            f"{state.product.unit}: one takes {state.product.seconds_a_trial:.1f} s"
+        )
+    left_out = [name for name in _proven(state) if name not in names]
+    state.notes += [f"{name}: too slow to compare decisions with" for name in left_out]
+    for name in names:
+        if reason := budget.refusal():
+            state.notes.append(f"{name}: decisions: {reason}")
+            continue
+        failed: dict[Path, str] = {}
+        state.decisions += compare_files(
+            [state.paths[name]],
+            lambda path: trials.run(path, chosen),
+            state.product.contract,
+            [trials.names[i] for i in chosen],
+            trials.labels[chosen],
+            trials.scores[chosen],
+            partial(_said, progress, f"scoring with {name}"),
+            failed,
+        )
+        row = state.product.row
+        state.records += [
+            Record(row.entry, row.variant, "forward", name, "speech", "fail", reason=reason)
+            for reason in failed.values()
+        ]
+
+
+def _said(progress: Progress, words: str, what: str, done: int, total: int) -> None:
+    progress(words, done, total)
 
 
 def _shown(trials: TrialList | None, contract: AnyContract) -> Trials | None:

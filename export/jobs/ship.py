@@ -6,11 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export.backends import select
+from export.backends import select, with_plain_weights
+from export.budget import unlimited
 from export.errors import InputError
 from export.jobs.spoofing_contract import make_contract
-from export.jobs.steps import export_all, scorer_row
+from export.jobs.steps import export_each, scorer_row, source_of, writers
 from export.jobs.threshold import ThresholdChoice
+from export.parity.check import make_trials
 from export.parity.document import write_json
 from export.parity.record import Record
 from export.progress import silent
@@ -54,12 +56,15 @@ def ship(
         raise InputError(f"windows: expected shape [T, {n}], got {list(windows.shape)}")
     if labels.shape != windows.shape[:1]:
         raise InputError(f"labels: expected shape [{len(windows)}], got {list(labels.shape)}")
-    pipeline.eval()
+    pipeline = with_plain_weights(pipeline).eval()
     with torch.no_grad():
         scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
     contract = make_contract(pipeline, sample_rate, max(1, n // 2), scores, labels, threshold)
     row = scorer_row(pipeline, stem)
-    use = select(list(backends))
-    records = export_all(out, row, pipeline, contract, windows[0], silent, use)
+    use = select(list(backends)) if backends else writers()
+    trials = make_trials(row, pipeline, windows[0])
+    source = source_of(row, pipeline, contract)
+    cells = export_each(out, row, source, trials, use, silent, unlimited())
+    records = [record for found in cells for record in found]
     write_json(records, out / "parity.json")
     return records

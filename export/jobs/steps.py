@@ -3,7 +3,7 @@
 What the demos, ``python -m export model`` and :func:`export.ship.ship` share.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from export.backends import Backend, Inputs, Source, all_backends
+from export.budget import Budget
 from export.catalog import Row, draw
 from export.corpus import Utterance
 from export.jobs.latency import medians, use_one_thread
 from export.parity import check as parity
 from export.parity.record import Record
-from export.progress import Progress
+from export.progress import Progress, silent, tracked
 from export.report.result import ArtefactSummary
 from export.runtime.contract import AnyContract
 from export.runtime.scorer import load_scorer
@@ -89,30 +90,29 @@ def scorer_row(pipeline: ScorePipeline, stem: str) -> Row:
     )
 
 
-def export_all(
-    out: Path,
-    row: Row,
-    module: nn.Module,
-    contract: AnyContract,
-    speech: Tensor | None,
-    progress: Progress,
-    use: Sequence[Backend] | None = None,
-    dynamic_batch: bool = False,
-) -> list[Record]:
-    """Save through every backend and compare each file with the trained model."""
-    trials = parity.make_trials(row, module, speech)
+def source_of(
+    row: Row, module: nn.Module, contract: AnyContract, dynamic_batch: bool = False
+) -> Source:
+    """The module as the backends save it."""
     methods = {method: row.draw(method, 0) for method in row.methods}
     # Only a scorer of one method leaves the batch open: the others compare one with one.
     dynamic = dynamic_batch and len(methods) == 1
-    source = Source(module, methods, contract.model_dump_json(indent=1), dynamic)
-    records: list[Record] = []
-    use = writers() if use is None else use
-    for done, backend in enumerate(use):
-        progress(f"exporting {backend.name}", done, len(use))
+    return Source(module, methods, contract.model_dump_json(indent=1), dynamic)
+
+
+def export_each(
+    out: Path,
+    row: Row,
+    source: Source,
+    trials: list[parity.Trial],
+    use: Sequence[Backend],
+    progress: Progress,
+    budget: Budget,
+) -> Iterator[list[Record]]:
+    """Save through each backend in turn and compare its file with the trained model."""
+    for backend in tracked(use, lambda backend: f"exporting {backend.name}", progress):
         path = out / f"{row.variant}{backend.suffix}"
-        records += parity.check_backend(row, backend, source, trials, path)
-    progress("exporting", len(use), len(use))
-    return records
+        yield parity.check_backend(row, backend, source, trials, path, budget)
 
 
 def runnable(paths: Mapping[str, Path]) -> list[str]:
@@ -120,11 +120,13 @@ def runnable(paths: Mapping[str, Path]) -> list[str]:
     return [name for name in paths if all_backends()[name].runnable and paths[name].exists()]
 
 
-def latencies(paths: Mapping[str, Path], module: nn.Module, inputs: Inputs) -> dict[str, float]:
-    """Median milliseconds per window on one thread, eager first."""
+def latencies(
+    paths: Mapping[str, Path], names: Sequence[str], module: nn.Module, inputs: Inputs
+) -> dict[str, float]:
+    """Median milliseconds per window on one thread: eager first, then the named backends' files."""
     use_one_thread()
     calls: dict[str, Callable[[], object]] = {"eager": partial(_eager, module, inputs)}
-    for name in runnable(paths):
+    for name in names:
         backend = all_backends()[name]
         if not backend.unmeasured:
             calls[name] = partial(backend.load(paths[name]).run, "forward", inputs)
@@ -137,26 +139,43 @@ def _eager(module: nn.Module, inputs: Inputs) -> Tensor:
     return result
 
 
-def summaries(paths: Mapping[str, Path], times: Mapping[str, float]) -> list[ArtefactSummary]:
-    """One line for each file."""
-    return [_summary(all_backends()[name], path, times.get(name)) for name, path in paths.items()]
+def summaries(
+    paths: Mapping[str, Path], times: Mapping[str, float], records: Sequence[Record]
+) -> list[ArtefactSummary]:
+    """One line for each file that was written or tried."""
+    tried = {record.backend for record in records}
+    return [
+        _summary(all_backends()[name], path, times.get(name), records)
+        for name, path in paths.items()
+        if name in tried
+    ]
 
 
-def _summary(backend: Backend, path: Path, latency_ms: float | None) -> ArtefactSummary:
+def _summary(
+    backend: Backend, path: Path, latency_ms: float | None, records: Sequence[Record]
+) -> ArtefactSummary:
     if not path.exists():
         return ArtefactSummary(path.name, backend.name, 0, None, "not written")
     size = parity.artefact_bytes(path)
-    note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured
+    slow = max((r.slow_pass or 0.0 for r in records if r.backend == backend.name), default=0.0)
+    once = f"one pass took {slow:.0f} s" if slow else ""
+    note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured or once
     return ArtefactSummary(path.name, backend.name, size, latency_ms, note)
 
 
-def score(pipeline: ScorePipeline, hop: int, utterances: Sequence[Utterance]) -> Tensor:
-    """Raw score of each utterance by the eager pipeline, ``[U]`` in float64."""
+def score(
+    pipeline: ScorePipeline,
+    hop: int,
+    utterances: Sequence[Utterance],
+    progress: Progress = silent,
+) -> Tensor:
+    """Raw score of each utterance by the eager pipeline, ``[U]`` in float64; window by window."""
     scores = []
     with torch.no_grad():
-        for utterance in utterances:
+        for utterance in tracked(utterances, "scoring with the trained model", progress):
             windows = cut_windows(utterance.waveform, pipeline.num_samples, hop)
-            scores.append(average_windows(pipeline(windows)))
+            found = [pipeline(window.unsqueeze(0)) for window in windows]
+            scores.append(average_windows(torch.cat(found)))
     return torch.tensor(scores, dtype=torch.float64)
 
 

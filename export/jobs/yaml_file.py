@@ -35,10 +35,13 @@ class YamlFile:
     def refuse(self, error: ConfigError) -> InputError:
         """The error of a key with the file and the line where it stands."""
         keys = error.keys
+        if keys and keys not in self.lines and (*keys[:-1], "args", keys[-1]) in self.lines:
+            keys = (*keys[:-1], "args", keys[-1])
         while keys not in self.lines and keys:
             keys = keys[:-1]
         place = f"{self.path}:{self.lines[keys]}" if keys else f"{self.path}"
-        path = f"{path_of(error.keys)}: " if error.keys else ""
+        named = keys if len(keys) > len(error.keys) else error.keys
+        path = f"{path_of(named)}: " if named else ""
         return InputError(f"{place}: {path}{error.problem}")
 
     def _read(self) -> Any:

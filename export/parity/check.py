@@ -5,18 +5,27 @@ A cell of the table is one method of one row on one backend. It passes when, on 
 gives identical results, and saving has left module and random state as they were.
 """
 
+import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from export.backends import Backend, Inputs, Source, flatten, save
+from export.backends import Artefact, Backend, Inputs, Source, flatten, save
+from export.budget import Budget, OutOfTime, unlimited
 from export.catalog import Row
+from export.errors import first_line, user_place
 from export.files import artefact_bytes
-from export.parity.compare import compare, empty
+from export.parity.chance import where_random
+from export.parity.compare import NOT_REPEATED, compare, empty
 from export.parity.record import Content, Record, Trial
+from export.runtime.contract import weights_sha256
+
+# What a single pass of a slow file is run on: what was not seen at its making tells most.
+_TELLING: dict[Content, int] = {"speech": 0, "other": 1, "example": 2}
 
 
 def check_row(row: Row, backends: list[Backend], speech: Tensor | None = None) -> list[Record]:
@@ -50,7 +59,10 @@ def make_trials(row: Row, module: nn.Module, speech: Tensor | None = None) -> li
         if speech is not None and method in row.speech:
             contents["speech"] = row.speech[method](speech)
         for content, inputs in contents.items():
-            trials.append(Trial(method, content, inputs, _eager(module, method, inputs)))
+            start = time.perf_counter()
+            expected = _eager(module, method, inputs)
+            seconds = time.perf_counter() - start
+            trials.append(Trial(method, content, inputs, expected, seconds))
     return trials
 
 
@@ -65,12 +77,18 @@ def constant_methods(trials: list[Trial]) -> list[str]:
 
 
 def check_backend(
-    row: Row, backend: Backend, source: Source, trials: list[Trial], path: Path
+    row: Row,
+    backend: Backend,
+    source: Source,
+    trials: list[Trial],
+    path: Path,
+    budget: Budget | None = None,
 ) -> list[Record]:
     """Save a row through one backend and check the file."""
-    missing = backend.unavailable()
-    if missing:
-        return [empty(row, backend, trial, "skipped", missing) for trial in trials]
+    budget = budget or unlimited()
+    reason = backend.unavailable() or budget.refusal()
+    if reason:
+        return [empty(row, backend, trial, "skipped", reason) for trial in trials]
     if backend.name in row.waivers:
         waiver = row.waivers[backend.name]
         reason = f"{waiver.reason} ({waiver.issue})"
@@ -78,40 +96,101 @@ def check_backend(
     before = _fingerprint(source.module)
     start = time.perf_counter()
     try:
-        save(backend, source, path)
+        with budget.limit():
+            save(backend, source, path)
+    except OutOfTime as stop:
+        return [empty(row, backend, trial, "skipped", f"writing it {stop}") for trial in trials]
     except Exception as error:  # whatever a converter raises is the reason of a failed cell
-        return [empty(row, backend, trial, "fail", _first_line(error)) for trial in trials]
+        return [empty(row, backend, trial, "fail", _reason(error)) for trial in trials]
     seconds = time.perf_counter() - start
     if _fingerprint(source.module) != before:
         reason = "saving changed the module or the random state"
         return [empty(row, backend, trial, "fail", reason) for trial in trials]
-    return check_artefact(row, backend, path, trials, seconds)
+    return check_artefact(row, backend, path, trials, seconds, budget, source.module)
 
 
 def check_artefact(
-    row: Row, backend: Backend, path: Path, trials: list[Trial], seconds: float
+    row: Row,
+    backend: Backend,
+    path: Path,
+    trials: list[Trial],
+    seconds: float,
+    budget: Budget | None = None,
+    module: nn.Module | None = None,
 ) -> list[Record]:
-    """Load a saved artefact afresh and compare it with eager on every trial."""
+    """Load a saved artefact afresh and compare it with eager on every trial.
+
+    A file that takes longer for one pass than the budget's patience is run once for each method.
+    ``module``, where given, is asked for the line that a result by chance comes from.
+    """
+    budget = budget or unlimited()
     size = artefact_bytes(path)
     if not backend.runnable:
         return [
             empty(row, backend, trial, "not_run", backend.not_run_reason, size, seconds)
             for trial in trials
         ]
-    records = []
     try:
         artefact = backend.load(path)
+        reason = _wrong_weights(artefact)
     except Exception as error:  # whatever a runtime raises is the reason of a failed cell
-        return [empty(row, backend, trial, "fail", _first_line(error)) for trial in trials]
-    for trial in trials:
-        try:
-            actual = artefact.run(trial.method, trial.inputs)
-            again = artefact.run(trial.method, trial.inputs)
-        except Exception as error:  # likewise
-            records.append(empty(row, backend, trial, "fail", _first_line(error), size, seconds))
+        reason = _reason(error)
+    if reason:
+        return [empty(row, backend, trial, "fail", reason, size, seconds) for trial in trials]
+    records: dict[int, Record] = {}
+    done: set[str] = set()
+    for index in sorted(range(len(trials)), key=lambda i: _TELLING[trials[i].content]):
+        trial = trials[index]
+        if trial.method in done:
             continue
-        records.append(compare(row, backend, trial, actual, again, size, seconds))
-    return records
+        expected = backend.slowness * trial.seconds if budget.patience < backend.slowness else 0.0
+        if reason := budget.refusal(expected):
+            records[index] = empty(row, backend, trial, "skipped", reason, size, seconds)
+            continue
+        start = time.perf_counter()
+        try:
+            with budget.limit():
+                actual = artefact.run(trial.method, trial.inputs)
+                took = time.perf_counter() - start
+                slow = took > budget.patience
+                again = actual if slow else artefact.run(trial.method, trial.inputs)
+        except OutOfTime as stop:
+            records[index] = empty(row, backend, trial, "skipped", f"running it {stop}", size)
+            continue
+        except Exception as error:  # likewise
+            records[index] = empty(row, backend, trial, "fail", _reason(error), size, seconds)
+            continue
+        record = compare(row, backend, trial, actual, again, size, seconds)
+        if slow:
+            done.add(trial.method)
+            once = (
+                record.reason or f"one pass takes {took:.0f} s: run once, on {trial.content} alone"
+            )
+            record = replace(record, slow_pass=took, reason=once)
+        if module is not None and record.reason == NOT_REPEATED:
+            record = replace(record, reason=_with_line(record.reason, module, trial))
+        records[index] = record
+    return [records[index] for index in sorted(records)]
+
+
+def _wrong_weights(artefact: Artefact) -> str:
+    """Why the file would be refused when it is loaded to score; empty where it would not."""
+    weights, text = artefact.weights(), artefact.contract()
+    if weights is None or not text:
+        return ""
+    promised = json.loads(text).get("weights_sha256", "")
+    found = weights_sha256(weights)
+    if found == promised:
+        return ""
+    return (
+        f"its weights are not the ones of its contract (sha256 {found[:12]}..., contract "
+        f"{promised[:12]}...): saving renamed or changed them"
+    )
+
+
+def _with_line(reason: str, module: nn.Module, trial: Trial) -> str:
+    random = where_random(module, trial.method, trial.inputs)
+    return f"{reason}: {random}" if random else reason
 
 
 def _eager(module: nn.Module, method: str, inputs: Inputs) -> Inputs:
@@ -125,6 +204,7 @@ def _fingerprint(module: nn.Module) -> tuple[object, ...]:
     return state, modes, torch.get_rng_state().numpy().tobytes()
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+def _reason(error: Exception) -> str:
+    """What a converter or a runtime said, and the line of the user's that it was about."""
+    place = user_place(error)
+    return f"{first_line(error)} ({place})" if place else first_line(error)

@@ -9,6 +9,8 @@ from export.backends import Backend, Inputs
 from export.catalog import Row
 from export.parity.record import Record, Status, Trial
 
+NOT_REPEATED = "a second run gives another result"
+
 
 def compare(
     row: Row,
@@ -22,7 +24,7 @@ def compare(
     """What an artefact answered twice, held against eager's answer."""
     reason = difference(actual, trial.expected)
     if not reason and not all(map(_identical, actual, again)):
-        reason = "a second run gives another result"
+        reason = NOT_REPEATED
     if reason:
         return empty(row, backend, trial, "fail", reason, size, seconds)
     error, tolerance, worst = 0.0, 0.0, -math.inf

@@ -74,6 +74,7 @@ def compare_files(
     labels: Tensor,
     expected: Tensor | None,
     progress: Progress,
+    failed: dict[Path, str] | None = None,
 ) -> list[Rung]:
     """Score one list of trials with every file, and compare with the trained model.
 
@@ -85,10 +86,17 @@ def compare_files(
         labels: ``[T]``, 1 for bona fide, or for the same speaker.
         expected: raw scores ``[T]`` by the trained model; None: by the first file.
         progress: told about each file.
+        failed: takes the files that cannot be scored with, and why; None: that is raised.
     """
     rungs = []
     for path in tracked(paths, "scoring with every file", progress):
-        actual, backend = score(path), backends.backend_of(path)
+        try:
+            actual, backend = score(path), backends.backend_of(path)
+        except InputError as error:
+            if failed is None:
+                raise
+            failed[path] = str(error)
+            continue
         expected = actual if expected is None else expected
         rungs.append(
             compare(

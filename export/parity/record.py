@@ -27,6 +27,8 @@ class Record:
     bytes: int | None = None
     seconds: float | None = None
     reason: str = ""
+    slow_pass: float | None = None
+    """Seconds of one pass of a file that is so slow that it was run once, on one content."""
 
     @property
     def row(self) -> str:
@@ -42,3 +44,5 @@ class Trial:
     content: Content
     inputs: Inputs
     expected: Inputs
+    seconds: float = 0.0
+    """That eager took."""

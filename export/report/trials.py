@@ -22,6 +22,8 @@ class Trials:
     scores: Tensor
     llrs: Tensor
     labels: Tensor
+    thresholds: Tensor | None = None
+    """Of each trial, where cross-validation put a threshold for each fold; None: the contract's."""
 
 
 def held_out(trials: Trials | None, contract: "AnyContract | None") -> dict[str, Any] | None:
@@ -56,12 +58,17 @@ def held_out(trials: Trials | None, contract: "AnyContract | None") -> dict[str,
         plots.histogram(llrs, labels, threshold, names),
         plots.reliability(scores, llrs, labels, prior, names),
     ]
-    rates = _rates(scores, llrs, labels, threshold, names)
+    rates = _rates(scores, llrs, labels, threshold, names, trials.thresholds)
     return {**shown, "problem": "", "rates": rates, "figures": figures}
 
 
 def _rates(
-    scores: Tensor, llrs: Tensor, labels: Tensor, threshold: float | None, names: plots.Names
+    scores: Tensor,
+    llrs: Tensor,
+    labels: Tensor,
+    threshold: float | None,
+    names: plots.Names,
+    thresholds: Tensor | None,
 ) -> list[dict[str, str]]:
     """Error rates in words."""
     lines = [
@@ -71,10 +78,12 @@ def _rates(
         ("Cllr of the best monotone calibration", f"{min_cllr(scores, labels):.3f} bit"),
     ]
     if threshold is not None:
-        miss, false_alarm = plots.rates_at(llrs, labels, threshold)
+        whose = "the contract's threshold" if thresholds is None else "its fold's threshold"
+        above = llrs - (threshold if thresholds is None else thresholds)
+        miss, false_alarm = plots.rates_at(above, labels, 0.0)
         for name, rate, label in (
-            (f"{names.positive.capitalize()} rejected at the contract's threshold", miss, 1),
-            (f"{names.negative.capitalize()} accepted at the contract's threshold", false_alarm, 0),
+            (f"{names.positive.capitalize()} rejected at {whose}", miss, 1),
+            (f"{names.negative.capitalize()} accepted at {whose}", false_alarm, 0),
         ):
             count = int((labels == label).sum())
             lines.append((name, f"{rate:.2%} ({round(rate * count)} of {count})"))

@@ -28,7 +28,7 @@ HEAVY = (
     "pyarrow",
 )
 
-FLOOR = {"errors", "extras", "files", "modules", "progress", "speech"}
+FLOOR = {"budget", "errors", "extras", "files", "modules", "progress", "speech"}
 PROOF = {"backends", "catalog", "runtime", "corpus", "parity"}
 ROOMS = {
     "backends": set(),
@@ -38,7 +38,7 @@ ROOMS = {
     "corpus": {"runtime"},
     "parity": PROOF,
     "report": PROOF,
-    "jobs": {*PROOF, "report"},
+    "jobs": {*PROOF, "metrics", "report"},
     "demo": {*PROOF, "metrics", "report", "jobs"},
     "commands": {*PROOF, "metrics", "report", "jobs", "demo"},
     "__main__": {"commands"},

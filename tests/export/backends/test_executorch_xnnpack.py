@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from artefact_helpers import usable
 from torch import Tensor, nn
 
-from export.backends import _base as backends
-from export.backends._base import Source
+from export import backends
+from export.backends import Source
 from export.backends._executorch import operators
 
 

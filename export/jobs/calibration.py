@@ -1,0 +1,151 @@
+"""Calibration and threshold from a trial list, and figures that are not from what was fitted."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from export.corpus import Utterance, folds_by_speaker, split_by_speaker
+from export.errors import InputError
+from export.files import replacing
+from export.jobs.steps import labels_of
+from export.jobs.threshold import ThresholdChoice, calibrate
+from export.report.trials import Trials
+from export.runtime.contract import Contract, Decision
+from export.runtime.scorer import decide
+from scriptable import SPOOFING_COSTS, Calibration
+
+_ENOUGH = 100
+"""Recordings of each class in a half, below which folds tell more than two halves."""
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What goes into the contract, and what the report may show of it."""
+
+    decision: Decision
+    shown: Trials
+    """Trials under a calibration that was not fitted on them."""
+    parts: Sequence[str]
+    """Of each trial: ``calibrate`` and ``test``, or ``fold 1`` and so on."""
+    notes: tuple[str, ...]
+
+
+def fit(
+    utterances: Sequence[Utterance], scores: Tensor, choice: ThresholdChoice, seed: int = 0
+) -> Fitted:
+    """Fit on raw scores ``[U]``: on half of a long trial list, on all of a short one.
+
+    The figures are from the other half, or from cross-validation by speaker.
+
+    Raises:
+        InputError: if the scores cannot be calibrated; bona fide must score higher on average.
+    """
+    labels = labels_of(utterances)
+    if min(int((labels == label).sum()) for label in (0, 1)) >= 2 * _ENOUGH:
+        return _by_halves(utterances, scores, labels, choice, seed)
+    return _by_folds(utterances, scores, labels, choice, seed)
+
+
+def _by_halves(
+    utterances: Sequence[Utterance],
+    scores: Tensor,
+    labels: Tensor,
+    choice: ThresholdChoice,
+    seed: int,
+) -> Fitted:
+    split = split_by_speaker(utterances, 0.5, seed)
+    held = {id(utterance) for utterance in split.held_out}
+    test = torch.tensor([id(utterance) in held for utterance in utterances])
+    scale, offset, threshold, words = _fit(scores[~test], labels[~test], choice, "calibration")
+    llrs = scale * scores + offset
+    note = (
+        f"calibration and threshold: fitted on {int((~test).sum())} recordings of the trial list; "
+        f"the figures are from the other {int(test.sum())}"
+    )
+    return Fitted(
+        _decision(scale, offset, threshold, words, choice),
+        Trials(scores[test], llrs[test], labels[test]),
+        ["test" if other else "calibrate" for other in test.tolist()],
+        (note, *split.notes),
+    )
+
+
+def _by_folds(
+    utterances: Sequence[Utterance],
+    scores: Tensor,
+    labels: Tensor,
+    choice: ThresholdChoice,
+    seed: int,
+) -> Fitted:
+    folds = torch.tensor(folds_by_speaker(utterances, _FOLDS, seed))
+    llrs, thresholds = torch.zeros_like(scores), torch.zeros_like(scores)
+    for fold in range(int(folds.max()) + 1):
+        inside = folds == fold
+        scale, offset, threshold, _ = _fit(scores[~inside], labels[~inside], choice, "")
+        llrs[inside] = scale * scores[inside] + offset
+        thresholds[inside] = threshold
+    scale, offset, threshold, words = _fit(scores, labels, choice, "")
+    note = (
+        f"calibration and threshold: fitted on all {len(scores)} recordings; the figures are from "
+        f"{int(folds.max()) + 1}-fold cross-validation by speaker"
+    )
+    return Fitted(
+        _decision(scale, offset, threshold, words, choice),
+        Trials(scores, llrs, labels, thresholds),
+        [f"fold {fold + 1}" for fold in folds.tolist()],
+        (note,),
+    )
+
+
+def _fit(
+    scores: Tensor, labels: Tensor, choice: ThresholdChoice, which: str
+) -> tuple[float, float, float, str]:
+    """Scale, offset, threshold, and the words of the operating point."""
+    mean = [float(scores[labels == label].mean()) for label in (0, 1)]
+    if mean[1] <= mean[0]:
+        raise InputError(
+            f"calibrate: bona fide scores {mean[1]:.3g} on average and spoof {mean[0]:.3g}: is the "
+            "other column, or the other sign, the bona fide one?"
+        )
+    prior = choice.costs(SPOOFING_COSTS).prior
+    calibration: Calibration = calibrate(scores, labels, prior, "bona fide")
+    llrs = calibration.scale * scores + calibration.offset
+    threshold, words = choice.choose(llrs, labels, f"{which} recordings".strip(), SPOOFING_COSTS)
+    return calibration.scale, calibration.offset, threshold, words
+
+
+def _decision(
+    scale: float, offset: float, threshold: float, words: str, choice: ThresholdChoice
+) -> Decision:
+    return Decision(
+        scale=scale,
+        offset=offset,
+        prior=choice.costs(SPOOFING_COSTS).prior,
+        threshold=threshold,
+        operating_point=words,
+    )
+
+
+def write_decisions(
+    parts: Sequence[tuple[str, Utterance, float]], contract: Contract, path: Path
+) -> None:
+    """``scores.csv``: every recording with its part, its key, its raw score, what that means."""
+    lines = [
+        {
+            "part": part,
+            "speaker": utterance.speaker,
+            "attack": utterance.attack,
+            "key": "bonafide" if utterance.label == 1 else "spoof",
+            **decide(contract, utterance.name, raw).as_dict(),
+        }
+        for part, utterance, raw in parts
+    ]
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)

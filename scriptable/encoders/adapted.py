@@ -1,0 +1,105 @@
+"""Someone else's network as an encoder: its layout, its answer, and nothing of its code."""
+
+from typing import Final, Optional, Union
+
+from torch import Tensor, nn
+
+from scriptable._core.checks import check_choice
+
+_INPUTS = ["BFT", "BTF", "B1FT", "B1TF", "BN", "B1N"]
+_FRAMES = ["", "BTD", "BDT"]
+
+
+class AdaptedEncoder(nn.Module):
+    r"""A network as it is, between a front end of features ``[B, F, T]`` and a head.
+
+    Lays the input out as the network takes it, picks one of its answers, averages frames over time,
+    and drops axes of size one. It has no parameters of its own; the network's are ``network.…``.
+
+    Args:
+        network: takes one tensor and answers a tensor, a tuple, or a dictionary of tensors.
+        input: how the network takes what it is given: features as ``"BFT"``, as they come;
+            ``"BTF"``, time first; ``"B1FT"`` or ``"B1TF"``, as a picture of one channel; a waveform
+            as ``"BN"``, as it comes, or ``"B1N"``.
+        output: of a tuple or a dictionary, the index or the name; None where a tensor is answered.
+        frames: ``"BTD"`` or ``"BDT"`` where the answer is frames in that layout, whose mean over
+            time is the embedding; empty where it is none.
+
+    Shape:
+        - features: ``[B, F, T]``, or waveform: ``[B, N]``; result: ``[B, D]``, or ``[B]`` if the
+          network answers that.
+
+    Raises:
+        ValueError: if an argument is none of these.
+
+    Example:
+        >>> import torch
+        >>> network = nn.LSTM(20, 16, batch_first=True)
+        >>> encoder = AdaptedEncoder(network, input="BTF", output=0, frames="BTD")
+        >>> encoder(torch.randn(3, 20, 50)).shape
+        torch.Size([3, 16])
+    """
+
+    transposed: Final[bool]
+    channel: Final[bool]
+    by_name: Final[bool]
+    by_index: Final[bool]
+    name: Final[str]
+    index: Final[int]
+    frames: Final[str]
+
+    def __init__(
+        self,
+        network: nn.Module,
+        input: str = "BFT",
+        output: Optional[Union[int, str]] = None,
+        frames: str = "",
+    ) -> None:
+        super().__init__()
+        check_choice("input", input, _INPUTS)
+        check_choice("frames", frames, _FRAMES)
+        self.network = network
+        self.transposed = input in ("BTF", "B1TF")
+        self.channel = "1" in input
+        self.by_name = isinstance(output, str)
+        self.by_index = isinstance(output, int)
+        self.name = output if isinstance(output, str) else ""
+        self.index = output if isinstance(output, int) else 0
+        self.frames = frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``[B, F, T]`` or waveform ``[B, N]`` → embedding ``[B, D]``."""
+        return self.embedding(self.answer(self.laid_out(x)))
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """The input as the network takes it."""
+        if self.transposed:
+            x = x.transpose(1, 2)
+        if self.channel:
+            x = x.unsqueeze(1)
+        return x
+
+    def answer(self, x: Tensor) -> Tensor:
+        """The element of the network's answer that was chosen."""
+        if self.by_name:
+            named: Tensor = self.network(x)[self.name]
+            return named
+        elif self.by_index:
+            indexed: Tensor = self.network(x)[self.index]
+            return indexed
+        else:
+            plain: Tensor = self.network(x)
+            return plain
+
+    def embedding(self, answer: Tensor) -> Tensor:
+        """``[B, D]`` of frames, or of ``[B, 1, D]`` and the like."""
+        if self.frames == "BTD":
+            answer = answer.mean(1)
+        elif self.frames == "BDT":
+            answer = answer.mean(2)
+        if answer.dim() > 2:
+            sizes = answer.shape[1:]
+            # What has a second axis is left for the head to refuse.
+            if answer.numel() == answer.size(0) * max(sizes):
+                answer = answer.flatten(1)
+        return answer
