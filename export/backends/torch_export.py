@@ -1,16 +1,27 @@
 """``torch.export``: one exported program per method, in one ``.pt2`` archive."""
 
+import hashlib
+import io
+import json
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
-from torch.export.pt2_archive._package import load_pt2, package_pt2
+from torch.export.pt2_archive._package import (
+    PT2ArchiveReader,
+    PT2ArchiveWriter,
+    load_pt2,
+    package_pt2,
+)
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
 from export.backends._torchscript import read
 
 # The name under which torch.export.load looks for the only program of an archive.
 _FORWARD = "model"
+# Where an archive keeps its weights, and how the file ends that says which are whose.
+_WEIGHTS, _LIST = "data/weights/", "_weights_config.json"
 
 
 class ExportedArtefact(Artefact):
@@ -41,6 +52,29 @@ class ExportedArtefact(Artefact):
         return state
 
 
+def _write_once(packed: IO[bytes], path: Path) -> None:
+    """The archive with each distinct weight stored once; torch stores one set for each program."""
+    reader = PT2ArchiveReader(packed)
+    names = [name for name in reader.get_file_names() if not name.startswith(".data/")]
+    configurations = [name for name in names if name.startswith(_WEIGHTS) and name.endswith(_LIST)]
+    kept: dict[str, str] = {}
+    first: dict[bytes, str] = {}
+    for name in names:
+        if name.startswith(_WEIGHTS) and name not in configurations:
+            digest = hashlib.sha256(reader.read_bytes(name)).digest()
+            kept[name] = first.setdefault(digest, name)
+    with PT2ArchiveWriter(str(path)) as writer:
+        for name in names:
+            if name in configurations:
+                listed = json.loads(reader.read_bytes(name))
+                for entry in listed["config"].values():
+                    place = kept[f"{_WEIGHTS}{entry['path_name']}"]
+                    entry["path_name"] = place.removeprefix(_WEIGHTS)
+                writer.write_bytes(name, json.dumps(listed).encode())
+            elif kept.get(name, name) == name:
+                writer.write_bytes(name, reader.read_bytes(name))
+
+
 class TorchExport(Backend):
     """Export each method; ``torch.export.load`` opens the archive of a single ``forward``."""
 
@@ -56,9 +90,14 @@ class TorchExport(Backend):
             _FORWARD if method == "forward" else method: source.exported(method)
             for method in source.methods
         }
-        package_pt2(
-            str(path), exported_programs=programs, extra_files={CONTRACT_FILE: source.contract}
-        )
+        extra = {CONTRACT_FILE: source.contract}
+        if len(programs) == 1:
+            package_pt2(str(path), exported_programs=programs, extra_files=extra)
+            return
+        packed = io.BytesIO()
+        package_pt2(packed, exported_programs=programs, extra_files=extra)
+        packed.seek(0)
+        _write_once(packed, path)
 
     def load(self, path: Path) -> Artefact:
         """Load the archive."""

@@ -4,7 +4,7 @@ A protocol with its audio, a folder of speech whose spoofed half is vocoded from
 corpus that needs no data at all. All three give a :class:`Corpus`.
 """
 
-from export.corpus._types import BONA_FIDE, SPOOF, Corpus, Utterance
+from export.corpus._types import BONA_FIDE, SPOOF, Corpus, Utterance, audio_files
 from export.corpus.protocol import Trial, from_protocol, read_protocol
 from export.corpus.speech_folder import from_speech_folder
 from export.corpus.split import (
@@ -27,6 +27,7 @@ __all__ = [
     "Trial",
     "Utterance",
     "Vocoder",
+    "audio_files",
     "copy_synthesis",
     "folds_by_speaker",
     "from_protocol",

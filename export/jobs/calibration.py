@@ -14,20 +14,23 @@ from export.files import replacing
 from export.jobs.steps import labels_of
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.report.trials import Trials
-from export.runtime.contract import Contract, Decision
+from export.runtime.contract import Contract, Decision, SpeakerDecision
 from export.runtime.scorer import decide
-from scriptable import SPOOFING_COSTS, Calibration
+from scriptable import SPOOFING_COSTS, Calibration, DetectionCosts
 
 _ENOUGH = 100
 """Recordings of each class in a half, below which folds tell more than two halves."""
 _FOLDS = 5
 
 
+AnyDecision = Decision | SpeakerDecision
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What goes into the contract, and what the report may show of it."""
 
-    decision: Decision
+    decision: AnyDecision
     shown: Trials
     """Trials under a calibration that was not fitted on them."""
     parts: Sequence[str]
@@ -35,8 +38,24 @@ class Fitted:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class What:
+    """What is calibrated, in words and as the contract's kind of decision."""
+
+    decision: type[AnyDecision] = Decision
+    unit: str = "recordings"
+    positive: str = "bona fide"
+    negative: str = "spoof"
+    costs: DetectionCosts = SPOOFING_COSTS
+    """Prior and costs where the command gives none."""
+
+
 def fit(
-    utterances: Sequence[Utterance], scores: Tensor, choice: ThresholdChoice, seed: int = 0
+    utterances: Sequence[Utterance],
+    scores: Tensor,
+    choice: ThresholdChoice,
+    seed: int = 0,
+    what: What | None = None,
 ) -> Fitted:
     """Fit on raw scores ``[U]``: on half of a long trial list, on all of a short one.
 
@@ -45,10 +64,13 @@ def fit(
     Raises:
         InputError: if the scores cannot be calibrated; bona fide must score higher on average.
     """
-    labels = labels_of(utterances)
+    labels, what = labels_of(utterances), what or What()
+    for label, name in ((1, what.positive), (0, what.negative)):
+        if int((labels == label).sum()) < 2:
+            raise InputError(f"calibrate: fewer than 2 {what.unit} of {name} in the trial list")
     if min(int((labels == label).sum()) for label in (0, 1)) >= 2 * _ENOUGH:
-        return _by_halves(utterances, scores, labels, choice, seed)
-    return _by_folds(utterances, scores, labels, choice, seed)
+        return _by_halves(utterances, scores, labels, choice, seed, what)
+    return _by_folds(utterances, scores, labels, choice, seed, what)
 
 
 def _by_halves(
@@ -57,18 +79,19 @@ def _by_halves(
     labels: Tensor,
     choice: ThresholdChoice,
     seed: int,
+    what: What,
 ) -> Fitted:
     split = split_by_speaker(utterances, 0.5, seed)
     held = {id(utterance) for utterance in split.held_out}
     test = torch.tensor([id(utterance) in held for utterance in utterances])
-    scale, offset, threshold, words = _fit(scores[~test], labels[~test], choice, "calibration")
+    scale, offset, threshold, words = _fit(scores[~test], labels[~test], choice, what)
     llrs = scale * scores + offset
     note = (
-        f"calibration and threshold: fitted on {int((~test).sum())} recordings of the trial list; "
+        f"calibration and threshold: fitted on {int((~test).sum())} {what.unit} of the trial list; "
         f"the figures are from the other {int(test.sum())}"
     )
     return Fitted(
-        _decision(scale, offset, threshold, words, choice),
+        _decision(scale, offset, threshold, words, choice, what),
         Trials(scores[test], llrs[test], labels[test]),
         ["test" if other else "calibrate" for other in test.tolist()],
         (note, *split.notes),
@@ -81,21 +104,22 @@ def _by_folds(
     labels: Tensor,
     choice: ThresholdChoice,
     seed: int,
+    what: What,
 ) -> Fitted:
     folds = torch.tensor(folds_by_speaker(utterances, _FOLDS, seed))
     llrs, thresholds = torch.zeros_like(scores), torch.zeros_like(scores)
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
-        scale, offset, threshold, _ = _fit(scores[~inside], labels[~inside], choice, "")
+        scale, offset, threshold, _ = _fit(scores[~inside], labels[~inside], choice, what)
         llrs[inside] = scale * scores[inside] + offset
         thresholds[inside] = threshold
-    scale, offset, threshold, words = _fit(scores, labels, choice, "")
+    scale, offset, threshold, words = _fit(scores, labels, choice, what)
     note = (
-        f"calibration and threshold: fitted on all {len(scores)} recordings; the figures are from "
+        f"calibration and threshold: fitted on all {len(scores)} {what.unit}; the figures are from "
         f"{int(folds.max()) + 1}-fold cross-validation by speaker"
     )
     return Fitted(
-        _decision(scale, offset, threshold, words, choice),
+        _decision(scale, offset, threshold, words, choice, what),
         Trials(scores, llrs, labels, thresholds),
         [f"fold {fold + 1}" for fold in folds.tolist()],
         (note,),
@@ -103,29 +127,29 @@ def _by_folds(
 
 
 def _fit(
-    scores: Tensor, labels: Tensor, choice: ThresholdChoice, which: str
+    scores: Tensor, labels: Tensor, choice: ThresholdChoice, what: What
 ) -> tuple[float, float, float, str]:
     """Scale, offset, threshold, and the words of the operating point."""
     mean = [float(scores[labels == label].mean()) for label in (0, 1)]
     if mean[1] <= mean[0]:
         raise InputError(
-            f"calibrate: bona fide scores {mean[1]:.3g} on average and spoof {mean[0]:.3g}: is the "
-            "other column, or the other sign, the bona fide one?"
+            f"calibrate: {what.positive} scores {mean[1]:.3g} on average and {what.negative} "
+            f"{mean[0]:.3g}: is the other column, or the other sign, the right one?"
         )
-    prior = choice.costs(SPOOFING_COSTS).prior
-    calibration: Calibration = calibrate(scores, labels, prior, "bona fide")
+    prior = choice.costs(what.costs).prior
+    calibration: Calibration = calibrate(scores, labels, prior, what.positive)
     llrs = calibration.scale * scores + calibration.offset
-    threshold, words = choice.choose(llrs, labels, f"{which} recordings".strip(), SPOOFING_COSTS)
+    threshold, words = choice.choose(llrs, labels, what.unit, what.costs)
     return calibration.scale, calibration.offset, threshold, words
 
 
 def _decision(
-    scale: float, offset: float, threshold: float, words: str, choice: ThresholdChoice
-) -> Decision:
-    return Decision(
+    scale: float, offset: float, threshold: float, words: str, choice: ThresholdChoice, what: What
+) -> AnyDecision:
+    return what.decision(
         scale=scale,
         offset=offset,
-        prior=choice.costs(SPOOFING_COSTS).prior,
+        prior=choice.costs(what.costs).prior,
         threshold=threshold,
         operating_point=words,
     )

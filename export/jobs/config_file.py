@@ -5,17 +5,30 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 import torch
 
-from export.jobs import parts
+from export.jobs import parts, verification
 from export.jobs.names import Rename
-from export.jobs.probe import check_behaviour, check_score, fitted_encoder
+from export.jobs.probe import (
+    check_behaviour,
+    check_embedding,
+    check_score,
+    fitted_encoder,
+)
 from export.jobs.yaml_file import YamlFile
 from export.runtime import contract as contracts
-from export.runtime.contract import Audio, Contract, Decision, Windows
-from scriptable import ConfigError, ScorePipeline, build_loss
+from export.runtime.contract import (
+    Audio,
+    Contract,
+    Decision,
+    EmbeddingWindows,
+    SpeakerDecision,
+    VerificationContract,
+    Windows,
+)
+from scriptable import ConfigError, EmbeddingPipeline, ScorePipeline, build_loss
 from scriptable.config import Keys, construct
 
 
@@ -53,17 +66,32 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Cohort:
+    """The key ``scoring`` of a verifier: AS-norm by a cohort, or none."""
+
+    cohort: Optional[str] = None
+    """A folder of recordings, or a file of embeddings ``[C, D]``, seen from the configuration."""
+    top_n: int = 300
+
+    def __post_init__(self) -> None:
+        if self.top_n < 1:
+            raise ValueError(f"top_n: expected 1 or more, got {self.top_n}")
+
+
+@dataclass(frozen=True)
 class Keywords:
     """The keys of the whole file."""
 
     encoder: Any
-    loss: Any
+    loss: Any = None
     frontend: Any = None
     sample_rate: int = 16000
     window: Any = None
     calibration: Any = None
     name: str = ""
     rename: Any = None
+    task: Literal["spoofing", "verification"] = "spoofing"
+    scoring: Any = None
 
     def __post_init__(self) -> None:
         if self.sample_rate < 1:
@@ -74,7 +102,7 @@ class Keywords:
 class Scorer:
     """What the configuration describes; the weights are random."""
 
-    pipeline: ScorePipeline
+    pipeline: ScorePipeline | EmbeddingPipeline
     sample_rate: int
     hop: int
     calibration: Calibration
@@ -83,6 +111,7 @@ class Scorer:
     rename: Rename
     """From the names in a checkpoint to those of the pipeline."""
     file: YamlFile
+    scoring: Cohort
 
     def check(self) -> tuple[str, ...]:
         """Remarks on what the model does with the weights that it has now.
@@ -95,25 +124,39 @@ class Scorer:
         except ConfigError as error:
             raise self.file.refuse(error) from error
 
-    def contract(self) -> Contract:
+    def contract(self) -> Contract | VerificationContract:
         """The contract of the pipeline with the weights that it has now."""
         uncalibrated = "not calibrated: the LLR is the raw score"
-        parts = (self.pipeline.frontend, self.pipeline.encoder, self.pipeline.head)
-        return Contract(
-            model=self.name or " + ".join(type(part).__name__ for part in parts),
-            audio=Audio(sample_rate=self.sample_rate),
-            windows=Windows(num_samples=self.pipeline.num_samples, hop=self.hop),
-            decision=Decision(
-                scale=self.calibration.scale,
-                offset=self.calibration.offset,
-                prior=self.calibration.prior,
-                threshold=self.calibration.threshold,
-                operating_point=self.calibration.operating_point
-                if self.calibrated
-                else uncalibrated,
-            ),
-            versions=contracts.versions(),
-            weights_sha256=contracts.weights_sha256(self.pipeline.state_dict()),
+        pipeline = self.pipeline
+        last = pipeline.head if isinstance(pipeline, ScorePipeline) else pipeline.scorer
+        named = " + ".join(type(x).__name__ for x in (pipeline.frontend, pipeline.encoder, last))
+        said = {
+            "scale": self.calibration.scale,
+            "offset": self.calibration.offset,
+            "prior": self.calibration.prior,
+            "threshold": self.calibration.threshold,
+            "operating_point": self.calibration.operating_point
+            if self.calibrated
+            else uncalibrated,
+        }
+        common: dict[str, Any] = {
+            "model": self.name or named,
+            "audio": Audio(sample_rate=self.sample_rate),
+            "versions": contracts.versions(),
+            "weights_sha256": contracts.weights_sha256(pipeline.state_dict()),
+        }
+        samples, hop = pipeline.num_samples, self.hop
+        if isinstance(pipeline, ScorePipeline):
+            return Contract(
+                windows=Windows(num_samples=samples, hop=hop),
+                decision=Decision.model_validate(said),
+                **common,
+            )
+        return VerificationContract(
+            windows=EmbeddingWindows(num_samples=samples, hop=hop),
+            scoring=verification.scoring_of(pipeline),
+            decision=SpeakerDecision.model_validate(said),
+            **common,
         )
 
 
@@ -140,13 +183,26 @@ def _build(file: YamlFile) -> Scorer:
     rename = _rename(keywords.rename)
     frontend = parts.frontend(keywords.frontend, keywords.sample_rate).eval()
     encoder = parts.encoder(keywords.encoder).eval()
-    head = build_loss(keywords.loss)
+    scoring: Cohort = _section(Cohort, "scoring", keywords.scoring, ("scoring",))
     encoder = fitted_encoder(frontend, encoder, window.num_samples)
-    try:
-        pipeline = ScorePipeline(frontend, encoder, head, window.num_samples).eval()
-    except ValueError as error:
-        raise ConfigError(("loss",), str(error)) from error
-    check_score(pipeline, window.num_samples, ("loss",))
+    pipeline: ScorePipeline | EmbeddingPipeline
+    if keywords.task == "verification":
+        _only_for("spoofing", "loss", keywords.loss)
+        pipeline = EmbeddingPipeline(frontend, encoder, window.num_samples).eval()
+        check_embedding(pipeline, window.num_samples)
+    else:
+        _only_for("verification", "scoring", keywords.scoring)
+        if keywords.loss is None:
+            raise ConfigError(("loss",), "missing argument of the configuration")
+        try:
+            pipeline = ScorePipeline(
+                frontend, encoder, build_loss(keywords.loss), window.num_samples
+            ).eval()
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(("loss",), str(error)) from error
+        check_score(pipeline, window.num_samples, ("loss",))
     return Scorer(
         pipeline,
         keywords.sample_rate,
@@ -156,7 +212,13 @@ def _build(file: YamlFile) -> Scorer:
         keywords.name,
         rename,
         file,
+        scoring,
     )
+
+
+def _only_for(task: str, key: str, value: Any) -> None:
+    if value is not None:
+        raise ConfigError((key,), f"is for task: {task}")
 
 
 def _rename(value: Any) -> Rename:

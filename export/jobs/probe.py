@@ -185,6 +185,19 @@ def check_score(pipeline: nn.Module, num_samples: int, keys: Keys) -> None:
         )
 
 
+def check_embedding(pipeline: nn.Module, num_samples: int) -> None:
+    """Refuse what is no embedding of a window.
+
+    Raises:
+        ConfigError: at the encoder.
+    """
+    with torch.no_grad():
+        embedding = pipeline(a_window(num_samples))
+    if not isinstance(embedding, Tensor) or embedding.dim() != 2 or embedding.shape[1] < 2:
+        found = list(embedding.shape) if isinstance(embedding, Tensor) else type(embedding).__name__
+        raise ConfigError(("encoder",), f"expected an embedding [1, D] of a window, got {found}")
+
+
 def check_behaviour(pipeline: nn.Module, num_samples: int) -> tuple[str, ...]:
     """Refuse a trained model that no file could reproduce; remarks on what may differ.
 
@@ -198,13 +211,13 @@ def check_behaviour(pipeline: nn.Module, num_samples: int) -> tuple[str, ...]:
         first = _seeded(pipeline, window)
         if not bool(torch.isfinite(first).all()):
             at = next(_not_finite(pipeline, window), "the head")
-            raise ConfigError(keys, f"answers {float(first.reshape(-1)[0])}, first in {at}")
+            raise ConfigError(keys, f"answers {_number(first)}, first in {at}")
         _seeded(pipeline, other)
         again = _seeded(pipeline, window)
         if not torch.equal(first, again):
             raise ConfigError(
                 keys,
-                f"answers {float(first.reshape(-1)[0]):g} and then {float(again.reshape(-1)[0]):g} "
+                f"answers {_number(first):g} and then {_number(again):g} "
                 "to the same window: it keeps state between calls",
             )
         if random:
@@ -216,10 +229,15 @@ def check_behaviour(pipeline: nn.Module, num_samples: int) -> tuple[str, ...]:
     if both.shape == first.shape and not _close(first, both):
         raise ConfigError(
             keys,
-            f"the score of a window changes with the batch around it: {float(first):g} alone, "
-            f"{float(both):g} beside another",
+            f"the score of a window changes with the batch around it: {_number(first):g} alone, "
+            f"{_number(both):g} beside another",
         )
     return ()
+
+
+def _number(answer: Tensor) -> float:
+    """The first one of an answer."""
+    return float(answer.reshape(-1)[0])
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

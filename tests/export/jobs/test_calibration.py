@@ -168,7 +168,7 @@ def test_the_wrong_sign_is_said(
 ) -> None:
     path, out = loudness(tmp_path, "bonafide"), tmp_path / "out"
     ran = command("model", path, "--calibrate", "--out", out, *ONE, *trial_list)
-    assert_refused(ran, "calibrate: bona fide scores ", "or the other sign, the bona fide one?")
+    assert_refused(ran, "calibrate: bona fide scores ", "or the other sign, the right one?")
     assert not out.exists()
     ran = command("model", path, "--out", out, *ONE, *trial_list)
     assert ran.code == 0
