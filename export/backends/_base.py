@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from export.backends._seal import check, seal
 from export.errors import ArtefactError, InputError
 from export.files import replacing
 
@@ -83,6 +84,9 @@ class Source:
 class Artefact(ABC):
     """A saved file, loaded afresh by the runtime of its backend."""
 
+    file_sha256: str | None = None
+    """The digest that the file was held against before it was loaded; None where it has none."""
+
     @abstractmethod
     def run(self, method: str, inputs: Inputs) -> Inputs:
         """Run one method; results are flattened into a tuple of tensors."""
@@ -90,6 +94,10 @@ class Artefact(ABC):
     @abstractmethod
     def contract(self) -> str:
         """The contract's JSON text, or an empty string when the file carries none."""
+
+    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+        """Of the first input; None stands for a size left open, or for a file that does not say."""
+        return None
 
     def weights(self) -> dict[str, Tensor] | None:
         """The named tensors as trained, or None where the format gives no access to them."""
@@ -126,6 +134,13 @@ class Backend(ABC):
     @abstractmethod
     def save(self, source: Source, path: Path) -> None:
         """Write the artefact at ``path``; called with a path that does not exist."""
+
+    def scan(self, path: Path) -> None:  # noqa: B027  # most formats hold nothing to be run
+        """Refuse, without loading it, a file whose loading or running does more than arithmetic.
+
+        Raises:
+            ArtefactError: naming what the file holds; ``--trust`` loads it all the same.
+        """
 
     @abstractmethod
     def load(self, path: Path) -> Artefact:
@@ -165,6 +180,7 @@ def save(backend: Backend, source: Source, path: Path) -> None:
     try:
         with replacing(path) as temporary:
             backend.save(source, temporary)
+            seal(temporary)
     finally:
         for module, training in modes.items():
             module.training = training
@@ -180,15 +196,30 @@ def of(path: Path) -> Backend:
     return max(matching, key=lambda b: len(b.suffix))
 
 
-def load(path: Path) -> tuple[Backend, Artefact]:
-    """Load an artefact by its own runtime, chosen by the file name's ending."""
+def load(path: Path, trust: bool = False) -> tuple[Backend, Artefact]:
+    """Load an artefact by its own runtime, chosen by the file name's ending.
+
+    A file that holds its digest is held against it before, and looked through for code that no
+    scorer needs, except where it is trusted.
+
+    Raises:
+        InputError: if there is no such file, it is damaged, it holds such code, or it cannot be run
+            on this host.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file")
     backend = of(path)
+    if not backend.runnable:
+        raise ArtefactError(f"{path}: runs on the device only: {backend.not_run_reason}")
     missing = backend.unavailable()
     if missing:
         raise ArtefactError(f"{path}: {missing}")
-    return backend, backend.load(path)
+    sealed = check(path)
+    if not trust:
+        backend.scan(path)
+    artefact = backend.load(path)
+    artefact.file_sha256 = sealed
+    return backend, artefact
 
 
 def flatten(result: object) -> Inputs:

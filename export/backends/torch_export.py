@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.export.pt2_archive._package import load_pt2, package_pt2
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._pt2_scan import scan_pt2
 from export.backends._torchscript import read
 
 # The name under which torch.export.load looks for the only program of an archive.
@@ -28,6 +29,15 @@ class ExportedArtefact(Artefact):
         """Run the program of one method."""
         with torch.no_grad():
             return flatten(self._modules[_FORWARD if method == "forward" else method](*inputs))
+
+    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+        """As the program declares it."""
+        program = self._programs[_FORWARD if method == "forward" else method]
+        (first, *_) = program.graph_signature.user_inputs
+        for node in program.graph.nodes:
+            if node.op == "placeholder" and node.name == first:
+                return tuple(size if type(size) is int else None for size in node.meta["val"].shape)
+        return None
 
     def contract(self) -> str:
         """The contract kept as an extra file of the archive."""
@@ -57,6 +67,10 @@ class TorchExport(Backend):
         package_pt2(
             str(path), exported_programs=programs, extra_files={CONTRACT_FILE: source.contract}
         )
+
+    def scan(self, path: Path) -> None:
+        """Refuse what would run more than the graph."""
+        scan_pt2(path)
 
     def load(self, path: Path) -> Artefact:
         """Load the archive."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Source
+from export.backends._script_scan import scan_script
 from export.backends._torchscript import TorchScriptArtefact, quiet
 
 
@@ -20,6 +21,10 @@ class TorchScript(Backend):
         with quiet():
             scripted = torch.jit.script(source.module)
             torch.jit.save(scripted, str(path), _extra_files={CONTRACT_FILE: source.contract})
+
+    def scan(self, path: Path) -> None:
+        """Refuse code that does more than compute."""
+        scan_script(path)
 
     def load(self, path: Path) -> Artefact:
         """Load by ``torch.jit.load``."""
