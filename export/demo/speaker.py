@@ -43,6 +43,7 @@ from export.runtime.contract import (
     VerificationContract,
 )
 from export.runtime.eager import EagerArtefact
+from export.runtime.guards import observed
 from export.runtime.verifier import VerifiedFile, Verifier
 from scriptable import (
     EmbeddingPipeline,
@@ -81,6 +82,8 @@ def run(options: Options, progress: Progress) -> Result:
     else:
         countermeasure = train(options.settings, split.train, progress)
         module, contract, scored = sasv(speaker, countermeasure, options, held_out, trials, caution)
+    guards = observed((u.waveform for u in split.train), options.settings.sample_rate)
+    contract = contract.model_copy(update={"guards": guards})
     product = Product(
         title=_TITLES[options.task],
         module=module,

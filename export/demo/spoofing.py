@@ -19,6 +19,7 @@ from export.jobs.steps import (
 from export.progress import Progress
 from export.report.result import Result
 from export.runtime.contract import Contract
+from export.runtime.guards import observed
 from export.runtime.scorer import decide
 from scriptable import ScorePipeline, equal_error_rate
 
@@ -41,7 +42,13 @@ def run(options: Options, progress: Progress) -> Result:
     scores = score(pipeline, options.settings.hop, split.held_out)
     settings = options.settings
     contract = make_contract(
-        pipeline, settings.sample_rate, settings.hop, scores, labels, options.threshold
+        pipeline,
+        settings.sample_rate,
+        settings.hop,
+        scores,
+        labels,
+        options.threshold,
+        observed((utterance.waveform for utterance in split.train), settings.sample_rate),
     )
     product = Product(
         title="Spoof scorer: parity with the trained model",

@@ -14,6 +14,7 @@ from export.jobs.threshold import ThresholdChoice
 from export.parity.document import write_json
 from export.parity.record import Record
 from export.progress import silent
+from export.runtime.guards import observed
 from scriptable import ScorePipeline
 
 
@@ -29,8 +30,8 @@ def ship(
 ) -> list[Record]:
     """Write a trained scorer for every backend, load each file afresh and compare it with eager.
 
-    The calibration and the threshold of the contract come from the held-out windows, the first of
-    which is also what the files are run on as real audio. Writes ``stem`` with each backend's
+    The calibration, the threshold and the guards of the contract come from the held-out windows, the
+    first of which is also what the files are run on as real audio. Writes ``stem`` with each backend's
     suffix, and ``parity.json``.
 
     Args:
@@ -57,7 +58,10 @@ def ship(
     pipeline.eval()
     with torch.no_grad():
         scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
-    contract = make_contract(pipeline, sample_rate, max(1, n // 2), scores, labels, threshold)
+    guards = observed(windows, sample_rate)
+    contract = make_contract(
+        pipeline, sample_rate, max(1, n // 2), scores, labels, threshold, guards
+    )
     row = scorer_row(pipeline, stem)
     use = select(list(backends))
     records = export_all(out, row, pipeline, contract, windows[0], silent, use)
