@@ -35,9 +35,11 @@ class Lite(Backend):
     def save(self, source: Source, path: Path) -> None:
         """Script and save."""
         with quiet():
-            torch.jit.script(source.module)._save_for_lite_interpreter(
-                str(path), _extra_files={CONTRACT_FILE: source.contract}
+            archive = torch.jit.script(source.module)._save_to_buffer_for_lite_interpreter(
+                _extra_files={CONTRACT_FILE: source.contract}
             )
+        # By Python: on a full disk torch's own writer ends the process.
+        path.write_bytes(archive)
 
     def scan(self, path: Path) -> None:
         """Refuse code that does more than compute."""

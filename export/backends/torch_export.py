@@ -1,5 +1,6 @@
 """``torch.export``: one exported program per method, in one ``.pt2`` archive."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -64,9 +65,12 @@ class TorchExport(Backend):
             _FORWARD if method == "forward" else method: source.exported(method)
             for method in source.methods
         }
+        archive = io.BytesIO()
         package_pt2(
-            str(path), exported_programs=programs, extra_files={CONTRACT_FILE: source.contract}
+            archive, exported_programs=programs, extra_files={CONTRACT_FILE: source.contract}
         )
+        # By Python: on a full disk torch's own writer ends the process.
+        path.write_bytes(archive.getvalue())
 
     def scan(self, path: Path) -> None:
         """Refuse what would run more than the graph."""

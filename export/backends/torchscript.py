@@ -1,5 +1,6 @@
 """``torch.jit.script``: one archive with all exported methods."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -20,7 +21,10 @@ class TorchScript(Backend):
         """Script and save."""
         with quiet():
             scripted = torch.jit.script(source.module)
-            torch.jit.save(scripted, str(path), _extra_files={CONTRACT_FILE: source.contract})
+            archive = io.BytesIO()
+            torch.jit.save(scripted, archive, _extra_files={CONTRACT_FILE: source.contract})
+        # By Python: on a full disk torch's own writer may end the process.
+        path.write_bytes(archive.getvalue())
 
     def scan(self, path: Path) -> None:
         """Refuse code that does more than compute."""

@@ -1,5 +1,6 @@
 """``torch.jit.trace``: every method traced on its example, in one archive."""
 
+import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +33,10 @@ class Trace(Backend):
                 source.methods,
                 check_trace=False,
             )
-            torch.jit.save(traced, str(path), _extra_files={CONTRACT_FILE: source.contract})
+            archive = io.BytesIO()
+            torch.jit.save(traced, archive, _extra_files={CONTRACT_FILE: source.contract})
+        # By Python: on a full disk torch's own writer may end the process.
+        path.write_bytes(archive.getvalue())
 
     def scan(self, path: Path) -> None:
         """Refuse code that does more than compute."""

@@ -52,9 +52,12 @@ def metrics(
 
     Example: python -m export metrics build/demo/scores.csv --part held_out --plot det.png
     """
+    from export.files import check_output
     from export.metrics.measures import Costs, measure, scored_trials
     from export.metrics.score_files import join, read_keys, read_scores, read_tandem_scores
 
+    if plot is not None:
+        check_output(plot)
     lines = read_scores(scores)
     parts = sorted({line.part for line in lines})
     if part is not None:

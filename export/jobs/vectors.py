@@ -18,7 +18,7 @@ from torch import Tensor
 
 from export.corpus import BONA_FIDE, synthetic_corpus
 from export.errors import InputError
-from export.files import replacing
+from export.files import staged_folder
 from export.runtime.audio import Recording
 from export.runtime.scorer import Scorer
 
@@ -74,14 +74,13 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
         How many recordings there are.
 
     Raises:
-        InputError: if ``folder`` holds anything but vectors.
+        InputError: if ``folder`` holds something, and no vectors; or a file of a name that is needed,
+            and that its index does not list. What else is in it stays.
     """
-    if folder.exists() and not _is_ours(folder):
-        raise InputError(f"{folder}: exists and holds no vectors; give a new folder")
+    listed = _listed(folder)
     contract = scorer.contract
     made = cases(contract.audio.sample_rate, contract.windows.num_samples, contract.windows.hop)
-    with replacing(folder) as temporary:
-        temporary.mkdir()
+    with staged_folder(folder, ours=listed) as temporary:
         index = {
             "contract": contract.document(),
             "cases": [_write_case(scorer, case, temporary) for case in made],
@@ -91,10 +90,16 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     return len(made)
 
 
-def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and (
-        (folder / INDEX_FILE).is_file() or next(folder.iterdir(), None) is None
-    )
+def _listed(folder: Path) -> set[str]:
+    """The files that the index in a folder of vectors lists, itself included."""
+    if not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None):
+        return set()
+    try:
+        cases = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["cases"]
+        names = {str(case[key]) for case in cases for key in ("wav", "windows_file")}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{folder}: exists and holds no vectors; give a new folder") from error
+    return {INDEX_FILE, *(name for name in names if Path(name).name == name)}
 
 
 def _write_case(scorer: Scorer, case: Case, folder: Path) -> dict[str, Any]:

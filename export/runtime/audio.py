@@ -211,7 +211,8 @@ def _open(path: Path, container: Container) -> Any:
     try:
         if container.patches:
             return soundfile.SoundFile(_Patched(path.open("rb"), container.patches))
-        return soundfile.SoundFile(str(path))
+        # As bytes: a name need not be UTF-8, and soundfile would encode it strictly.
+        return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
     # soundfile answers a suffix such as .raw with TypeError: it would need to be told the format.
     except (soundfile.SoundFileError, TypeError, RuntimeError) as error:
         raise InputError(

@@ -55,16 +55,17 @@ class Audio(Part):
     sample_rate: int = Field(
         gt=0, le=_MOST_HZ, description="Hz, of the waveform that the model takes"
     )
-    pcm16_divisor: Literal[32768] = Field(
-        default=32768, description="16-bit samples are divided by this"
+    # Not Literal: to it 6.0 is as good as 6, and other readers take another view.
+    pcm16_divisor: int = Field(
+        default=32768, ge=32768, le=32768, description="16-bit samples are divided by this"
     )
     mixdown: Literal["mean"] = Field(default="mean", description="of the channels, first")
     resampler: Literal["sinc_interp_hann"] = Field(
         default="sinc_interp_hann",
         description="second: Hann-windowed sinc, as torchaudio.functional.resample names it",
     )
-    resampler_lowpass_filter_width: Literal[6] = Field(
-        default=6, description="zero crossings a side"
+    resampler_lowpass_filter_width: int = Field(
+        default=6, ge=6, le=6, description="zero crossings a side"
     )
     resampler_rolloff: float = Field(
         default=0.99, ge=0.99, le=0.99, description="cut-off over the lower Nyquist"
@@ -134,7 +135,7 @@ class Scoring(Part):
     backend: Literal["cosine"] = Field(
         default="cosine", description="of the enrolment's and the test's embedding"
     )
-    embedding_dim: int = Field(gt=0, description="D; forward gives [1, D], verify takes two")
+    embedding_dim: int = Field(gt=0, le=_MOST_SAMPLES, description="D; forward gives [1, D], verify takes two")
     enrolment: Literal["mean_of_unit_vectors"] = Field(
         default="mean_of_unit_vectors",
         description="several enrolment recordings: mean of their embeddings, divided by its length",
@@ -142,8 +143,8 @@ class Scoring(Part):
     normalisation: Literal["none", "as_norm"] = Field(
         default="none", description="of the cosine, inside verify, by the artefact's own cohort"
     )
-    cohort_size: int = Field(default=0, ge=0, description="embeddings in the cohort")
-    top_n: int = Field(default=0, ge=0, description="cohort scores that each side is normalised by")
+    cohort_size: int = Field(default=0, ge=0, le=_MOST_SAMPLES, description="embeddings in the cohort")
+    top_n: int = Field(default=0, ge=0, le=_MOST_SAMPLES, description="cohort scores that each side is normalised by")
 
 
 class Fusion(Part):
@@ -161,8 +162,8 @@ class Fusion(Part):
 class _Document(Part):
     """What every task's document says."""
 
-    schema_version: Literal[1, 2] = Field(
-        default=2, description="of this document; version 1 has none of the last four fields"
+    schema_version: int = Field(
+        default=2, ge=1, le=2, description="of this document; version 1 has none of the last four fields"
     )
     task: str = Field(description="what is decided")
     model: str = Field(description="front end, encoder and head, for people")

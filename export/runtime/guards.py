@@ -61,8 +61,8 @@ class Guards(Part):
             return f"too short: {seconds:.3f} s, at least {self.min_seconds:.3f} s are needed"
         if meter.amplitude > self.max_amplitude:
             return (
-                f"out of scale: samples up to {meter.amplitude:.3g}, where full scale is 1 and "
-                f"{self.max_amplitude:.3g} the most"
+                f"out of scale: samples up to {meter.amplitude:.1f}, where full scale is 1 and "
+                f"{self.max_amplitude:.1f} the most"
             )
         if lost > self.max_cancellation_db and loudest >= self.min_level_dbfs:
             return f"channels cancel: mixing them down loses {lost:.1f} dB; give one of them"

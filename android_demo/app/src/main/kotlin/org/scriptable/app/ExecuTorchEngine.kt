@@ -5,10 +5,12 @@ import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
 import org.scriptable.scorer.Engine
+import org.scriptable.scorer.FileDigest
 import org.scriptable.scorer.ScorerException
 
 /** A `.pte` on the ExecuTorch runtime of the AAR. */
-class ExecuTorchEngine private constructor(private val module: Module) : Engine {
+class ExecuTorchEngine
+private constructor(private val module: Module, override val fileSha256: String?) : Engine {
     override fun contract(): String =
         if (CONTRACT in module.getMethods()) module.execute(CONTRACT)[0].toStr() else ""
 
@@ -35,9 +37,10 @@ class ExecuTorchEngine private constructor(private val module: Module) : Engine 
          */
         fun open(file: File): ExecuTorchEngine =
             try {
+                val digest = FileDigest.check(file)
                 val module = Module.load(file.path, Module.LOAD_MODE_MMAP, 1)
                 module.loadMethod("forward")
-                ExecuTorchEngine(module)
+                ExecuTorchEngine(module, digest)
             } catch (error: RuntimeException) {
                 throw ScorerException(firstLine(error), error)
             }

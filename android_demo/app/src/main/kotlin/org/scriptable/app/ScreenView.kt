@@ -32,6 +32,7 @@ class ScreenView(activity: Activity, onListen: () -> Unit, onFile: () -> Unit) {
             when (state.verdict?.decision) {
                 Decision.BONAFIDE -> bonafide
                 Decision.SPOOF -> spoof
+                Decision.UNDECIDED,
                 null -> plain
             }
         )

@@ -37,9 +37,20 @@ class LiveScorer(private val scorer: Scorer, smoothing: Int = SMOOTHING) {
             buffer.write(sample)
             val past = buffer.total - windows.numSamples
             if (past >= 0 && past % windows.hop == 0L) {
-                onVerdict(scorer.verdict(mean.add(scorer.scoreWindow(buffer.snapshot()).toDouble())))
+                onVerdict(judge(buffer.snapshot()))
             }
         }
+    }
+
+    /** What allows no decision has no part in the mean either. */
+    private fun judge(window: FloatArray): Verdict {
+        val contract = scorer.contract
+        val meter = Meter(contract.audio.sampleRate)
+        meter.hearChannel(window)
+        meter.hear(window)
+        val heard = buffer.total.toDouble() / contract.audio.sampleRate
+        contract.guards?.refusal(meter, heard)?.let { return scorer.undecided(it) }
+        return scorer.verdict(mean.add(scorer.scoreWindow(window).toDouble()))
     }
 
     companion object {

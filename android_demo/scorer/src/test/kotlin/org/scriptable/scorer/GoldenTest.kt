@@ -75,20 +75,25 @@ class GoldenTest {
         for (case in cases) {
             val name = case.getString("name")
             val scored = File(folder, case.getString("wav")).inputStream().use { scorer.scoreWav(it) }
+            val verdict = scored.verdict
+            assertEquals(name, case.getString("decision"), verdict.decision.label)
+            if (case.isNull("score")) {
+                assertEquals(name, Verdict(null, null, null, contract.decision.threshold, Decision.UNDECIDED, case.getString("reason")), verdict)
+                continue
+            }
+            assertEquals(name, null, verdict.reason)
             val goldenScores = case.getJSONArray("window_scores")
             assertEquals(name, goldenScores.length(), scored.windowScores.size)
             scored.windowScores.forEachIndexed { index, score ->
                 assertEquals(name, goldenScores.getDouble(index), score.toDouble(), tolerance(case))
             }
-            val verdict = scored.verdict
-            assertEquals(name, case.getDouble("score"), verdict.score, tolerance(case))
+            assertEquals(name, case.getDouble("score"), verdict.score!!, tolerance(case))
             val off = abs(case.getDouble("score") - verdict.score)
             worst.merge(case.getInt("sample_rate"), off, ::maxOf)
             val scale = abs(contract.decision.scale)
-            assertEquals(name, case.getDouble("llr"), verdict.llr, tolerance(case) * scale)
-            assertEquals(name, case.getDouble("posterior"), verdict.posterior, tolerance(case) * scale)
+            assertEquals(name, case.getDouble("llr"), verdict.llr!!, tolerance(case) * scale)
+            assertEquals(name, case.getDouble("posterior"), verdict.posterior!!, tolerance(case) * scale)
             assertEquals(name, case.getDouble("threshold"), verdict.threshold, 0.0)
-            assertEquals(name, case.getString("decision"), verdict.decision.label)
         }
         println("largest score difference by sample rate: $worst")
     }
@@ -98,14 +103,19 @@ class GoldenTest {
         assertTrue(cases.map { it.getInt("sample_rate") }.toSet().size >= 3)
         assertTrue(cases.any { it.getInt("channels") == 2 })
         assertTrue(cases.any { it.getInt("n_windows") > 1 })
+        assertTrue(cases.count { it.getString("decision") == "undecided" } >= 6)
     }
 
     @Test
     fun damagedFilesAreRefused() {
         val whole = File(given("model")).readBytes()
         val cut = File(scratch.root, "cut.pte").apply { writeBytes(whole.copyOf(whole.size / 3)) }
+        val flipped = File(scratch.root, "flipped.pte")
+        flipped.writeBytes(whole.copyOf().also { it[it.size / 2] = (it[it.size / 2].toInt() xor 1).toByte() })
+        assertTrue(assertThrows(ScorerException::class.java) { FileDigest.check(flipped) }.message!!.startsWith("damaged"))
+        assertEquals(contract.fileSha256, FileDigest.check(File(given("model"))))
         val text = File(scratch.root, "text.pte").apply { writeText("no program\n".repeat(1000)) }
-        for (file in listOf(cut, text, File(scratch.root, "nothing.pte"))) {
+        for (file in listOf(cut, flipped, text, File(scratch.root, "nothing.pte"))) {
             val error = assertThrows(IOException::class.java) { HostEngine(file.path) }
             assertEquals(error.message, 1, error.message!!.lines().size)
         }
@@ -113,6 +123,8 @@ class GoldenTest {
 
     private class HostEngine(path: String) : Engine {
         private val native = NativeEngine(path)
+
+        override val fileSha256 = FileDigest.check(File(path))
 
         override fun contract() = native.contract()
 
