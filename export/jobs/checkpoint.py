@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from export.errors import InputError
 from export.extras import require
+from export.jobs.tensors import check_plain
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 # Where training loops keep the state dict beside the optimizer's.
@@ -27,6 +28,7 @@ def load_checkpoint(module: nn.Module, path: Path, constant: str = "frontend.") 
             is then not to be used.
     """
     state = _without_prefix(_read(path), set(module.state_dict()))
+    check_plain(state, path)
     expected = module.state_dict()
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"

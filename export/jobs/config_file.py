@@ -12,7 +12,7 @@ from torch import nn
 import scriptable
 from export.errors import InputError
 from export.jobs.yaml_file import YamlFile
-from export.modules import load_name
+from export.modules import load_name, makes_module
 from export.runtime import contract as contracts
 from export.runtime.contract import Audio, Contract, Decision, Windows
 from scriptable import ConfigError, ScorePipeline, build_loss
@@ -182,6 +182,10 @@ def _part(config: Any, keys: Keys, known: Mapping[str, type[nn.Module]]) -> nn.M
             raise ConfigError((*keys, "type"), str(error)) from error
     if not callable(target):
         raise ConfigError((*keys, "type"), f"{name} is no class, but {type(target).__name__}")
+    if name not in known and not makes_module(target):
+        # Before it is called: a configuration must not run what its author likes, as os.system.
+        problem = f"{name} is no torch.nn.Module class, nor annotated to return a module"
+        raise ConfigError((*keys, "type"), problem)
     module = construct(target, name, given, place)
     if not isinstance(module, nn.Module):
         made = type(module).__name__
