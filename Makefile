@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test check new-loss lint docs package bench peers clean
+.PHONY: setup demo test test-fuzz check new-loss lint docs package bench peers clean
 
 setup: .venv/.installed
 
@@ -26,6 +26,10 @@ demo: setup
 # One thread a worker: torch's own threads on shared cores cost more than they bring.
 test: peers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Damage at random, in full: 200 flips, 20 truncations and 100 contracts a format, with the counts.
+test-fuzz: peers
+	SCRIPTABLE_FUZZ=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/export/backends/test_fuzz.py
 
 # The whole battery for one entry: make check ENTRY=AMSoftmax
 check: setup

@@ -312,7 +312,7 @@ def test_an_open_batch_passes_the_scan(tmp_path: Path) -> None:
     """Its sizes and guards are expressions, and torch.export's own."""
     pipeline = tiny_pipeline()
     text = contract_of(pipeline).model_dump_json()
-    source = backends.Source(pipeline, {"forward": (torch.zeros(1, 4000),)}, text, True)
+    source = backends.Source(pipeline, {"forward": (torch.zeros(2, 4000),)}, text, True)
     for name in ("torch_export", "torchscript", "trace"):
         path = tmp_path / f"open{usable(name).suffix}"
         backends.save(usable(name), source, path)

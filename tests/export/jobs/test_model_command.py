@@ -303,6 +303,9 @@ def test_files_that_are_no_configuration_are_one_line(own: Own, command: Command
     assert_refused(command("model", own.folder / "pipe.yaml", "--out", out), "no regular file")
 
 
+@pytest.mark.filterwarnings("ignore:.*quantiz")
+@pytest.mark.filterwarnings("ignore:.*[Ss]parse")
+@pytest.mark.filterwarnings("ignore:.*TypedStorage")
 def test_weights_that_are_no_plain_tensors_are_named(own: Own, command: Command) -> None:
     weight = own.state["encoder.out.weight"]
     special = {
