@@ -4,13 +4,14 @@ The tail of every job that ships a model: ``python -m export demo`` and ``python
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from export.backends._base import Backend
 from export.catalog import Row
+from export.files import check_output, staged_folder
 from export.jobs.steps import TrialList, artefact_paths, export_all, latencies, runnable, summaries
 from export.parity.decisions import Rung, compare_files
 from export.parity.document import write_json
@@ -49,7 +50,25 @@ def publish(
     use: Sequence[Backend] | None = None,
     dynamic_batch: bool = False,
 ) -> Result:
-    """Write a product's files, ``parity.json``, ``scores.csv`` and ``report.html``."""
+    """Write a product's files, ``parity.json``, ``scores.csv`` and ``report.html``, as one set.
+
+    Raises:
+        InputError: if one of them would replace what is not ours, or another run is writing there.
+    """
+    for path in artefact_paths(out, product.row.variant, use).values():
+        check_output(path)
+    with staged_folder(out) as staging:
+        result = _publish(product, staging, progress, use, dynamic_batch)
+    return replace(result, files=[out / path.name for path in result.files])
+
+
+def _publish(
+    product: Product,
+    out: Path,
+    progress: Progress,
+    use: Sequence[Backend] | None,
+    dynamic_batch: bool,
+) -> Result:
     row, trials = product.row, product.trials
     records = export_all(
         out, row, product.module, product.contract, product.speech, progress, use, dynamic_batch

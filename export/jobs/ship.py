@@ -8,6 +8,7 @@ from torch import Tensor
 
 from export.backends._base import select
 from export.errors import InputError
+from export.files import staged_folder
 from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import export_all, scorer_row
 from export.jobs.threshold import ThresholdChoice
@@ -64,6 +65,7 @@ def ship(
     )
     row = scorer_row(pipeline, stem)
     use = select(list(backends))
-    records = export_all(out, row, pipeline, contract, windows[0], silent, use)
-    write_json(records, out / "parity.json")
+    with staged_folder(out) as staging:
+        records = export_all(staging, row, pipeline, contract, windows[0], silent, use)
+        write_json(records, staging / "parity.json")
     return records
