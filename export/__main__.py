@@ -1,7 +1,8 @@
 """The command line: ``python -m export``, or ``scriptable`` where the package is installed.
 
 Exit codes: 0 = done and all parity within tolerance, 1 = parity or a check failed, 2 = bad usage
-or bad input, 143 = stopped by SIGTERM. Errors are one line on stderr; with ``--json`` and no file, stdout is pure JSON.
+or bad input, 143 = stopped by SIGTERM.
+Errors are one line on stderr; with ``--json`` and no file, stdout is pure JSON.
 """
 
 import signal

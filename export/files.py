@@ -64,8 +64,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def staged_folder(out: Path, ours: Collection[str] | None = None) -> Iterator[Path]:
     """Yield an empty folder, whose entries take their places in ``out`` together at the end.
 
-    When the block fails, or the process is told to stop, ``out`` is as it was. One process at a time
-    writes to ``out``. What a killed one left behind is removed by the next.
+    When the block fails, or the process is told to stop, ``out`` is as it was. One process at a
+    time writes to ``out``. What a killed one left behind is removed by the next.
 
     Args:
         out: the folder to be written to; made where it is missing.

@@ -135,7 +135,7 @@ class Backend(ABC):
     def save(self, source: Source, path: Path) -> None:
         """Write the artefact at ``path``; called with a path that does not exist."""
 
-    def scan(self, path: Path) -> None:  # noqa: B027  # most formats hold nothing to be run
+    def scan(self, path: Path) -> None:  # noqa: B027
         """Refuse, without loading it, a file whose loading or running does more than arithmetic.
 
         Raises:

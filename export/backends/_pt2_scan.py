@@ -1,7 +1,8 @@
 """A ``.pt2`` archive looked through before it is loaded.
 
-Loading one evaluates text: guards and the generated graph as Python, sizes by sympy, and pickles where
-plain reading fails. Every such text is held here against the form that ``torch.export`` writes.
+Loading one evaluates text: guards and the generated graph as Python, sizes by sympy, and pickles
+where plain reading fails. Every such text is held here against the form that ``torch.export`` gives
+it.
 """
 
 import io
@@ -18,14 +19,18 @@ from export.backends._operators import computes
 
 _NAME = re.compile(r"[\w.\[\]'/-]*")
 _IDENTIFIER = re.compile(r"\w*")
-_SYMBOL = r"(?:[suz][a-z]{0,3}\d+|Max|Min|Abs|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv|IntTrueDiv|ModularIndexing|True|False)"
+_SYMBOL = (
+    r"(?:[suz][a-z]{0,3}\d+|Max|Min|Abs|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv|IntTrueDiv|"
+    r"ModularIndexing|True|False)"
+)
 _SIZE = re.compile(rf"(?:{_SYMBOL}\b|\d+|[-+*/()<>=!,&|~ ])*")
 _GUARD = re.compile(r"(?:L\['\w+'\](?:\.size\(\)\[\d+\])?|\d+\b|and\b|or\b|not\b|[-+*/()<>=!% ])*")
-_OPERATORS = frozenset(
-    "add and_ eq floordiv ge getitem gt le lt mod mul ne neg not_ or_ pow sub truediv".split()
+_OPERATORS = (
+    *("add", "sub", "mul", "floordiv", "truediv", "mod", "pow", "neg", "getitem"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_", "not_"),
 )
-_MATHS = frozenset("ceil floor sqrt trunc".split())
-_HIGHER = frozenset("associative_scan cond map_impl scan while_loop".split())
+_MATHS = ("ceil", "floor", "sqrt", "trunc")
+_HIGHER = ("associative_scan", "cond", "map_impl", "scan", "while_loop")
 _FIELDS = {
     "target": lambda text: _is_target(text),
     "as_operator": lambda text: _is_target(text),

@@ -9,10 +9,26 @@ from export.backends._archive import TorchArchive
 from export.backends._operators import computes, is_operator
 
 _BUILTINS = frozenset(
-    """
-    Exception annotate bool float int isinstance len max min range str tuple uninitialized
-    unchecked_cast list dict enumerate zip
-    """.split()
+    {
+        "Exception",
+        "annotate",
+        "bool",
+        "dict",
+        "enumerate",
+        "float",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "max",
+        "min",
+        "range",
+        "str",
+        "tuple",
+        "unchecked_cast",
+        "uninitialized",
+        "zip",
+    }
 )
 # What a serialised function calls another one.
 _ALIAS = re.compile(r"_\d+")
@@ -54,10 +70,10 @@ def _check_member(archive: TorchArchive, owner: ast.expr, name: str) -> None:
     names = [*_dotted(owner), name] if _dotted(owner) else []
     if names[:1] == ["ops"]:
         # ops.aten is looked at as a part of ops.aten.linear.
-        if len(names) == 3 and not computes(names[1], names[2]) or len(names) > 3:
+        if (len(names) == 3 and not computes(names[1], names[2])) or len(names) > 3:
             raise archive.refuse(f"its code uses {names[1]}::{names[2]}")
     elif names[:1] == ["torch"]:
-        if len(names) > 2 or not computes("aten", names[1]) and not computes("prim", names[1]):
+        if len(names) > 2 or (not computes("aten", names[1]) and not computes("prim", names[1])):
             raise archive.refuse(f"its code uses {'.'.join(names)}")
     elif names[:3] == ["__torch__", "torch", "classes"]:
         raise archive.refuse(f"its code uses the class {'.'.join(names)}")

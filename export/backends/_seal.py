@@ -1,11 +1,11 @@
-"""The digest of a whole file: put in when it is saved, checked before any runtime sees a byte of it.
+"""The digest of a whole file: put in when it is saved, checked before any runtime sees it.
 
-A file that is to be sealed holds the text ``"file_sha256": "0…0"`` with 64 zeros, in its contract. The
-digest is the SHA-256 of the file with the zeros where they are; sealing writes it over them. Where the
-file is a zip archive, whose checksums would then be wrong, it is written into the archive's comment,
-as the same text once more: whichever stands last in the file counts. A package is a folder: its
-digest is over its visible files, in the order of their paths, each as its path and its size, ended by
-line feeds, and its bytes; the text stands in one of them.
+A file that is to be sealed holds the text ``"file_sha256": "0…0"`` with 64 zeros, in its contract.
+The digest is the SHA-256 of the file with the zeros where they are; sealing writes it over them.
+Where the file is a zip archive, whose checksums would then be wrong, it is written into the
+archive's comment, as the same text once more: whichever stands last in the file counts. A package
+is a folder: its digest is over its visible files, in the order of their paths, each as its path and
+its size, ended by line feeds, and its bytes; the text stands in one of them.
 
 It tells damage by accident. Who changes a file on purpose computes it anew.
 """
@@ -58,8 +58,8 @@ def check(path: Path) -> str | None:
         actual = _digest(path, part, found.span(1))
         if actual != stated:
             raise ArtefactError(
-                f"{path}: damaged: its sha256 is {actual[:12]}..., and {stated[:12]}... when it was "
-                "written; copy or export it again"
+                f"{path}: damaged: its sha256 is {actual[:12]}..., and {stated[:12]}... when it "
+                "was written; copy or export it again"
             )
         return stated
     return None
@@ -84,10 +84,7 @@ def _parts(path: Path) -> list[Path]:
 
 
 def _last(content: bytes | bytearray) -> re.Match[bytes] | None:
-    found = None
-    for found in _TEXT.finditer(content):
-        pass
-    return found
+    return next(reversed(list(_TEXT.finditer(content))), None)
 
 
 def _digest(path: Path, sealed: Path, place: tuple[int, int]) -> str:

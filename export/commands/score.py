@@ -22,8 +22,8 @@ def score(
 ) -> None:
     """Score recordings with a saved artefact through its own runtime, one after the other.
 
-    A recording that its contract allows no decision on is undecided, with the reason. One that cannot
-    be read is an error in its place, and the exit code is 2 after all others were scored.
+    A recording that its contract allows no decision on is undecided, with the reason. One that
+    cannot be read is an error in its place, and the exit code is 2 after all others were scored.
 
     Example: python -m export score build/demo/spoof_scorer.xnnpack.pte a.wav b.wav --json
     """

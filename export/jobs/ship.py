@@ -31,9 +31,9 @@ def ship(
 ) -> list[Record]:
     """Write a trained scorer for every backend, load each file afresh and compare it with eager.
 
-    The calibration, the threshold and the guards of the contract come from the held-out windows, the
-    first of which is also what the files are run on as real audio. Writes ``stem`` with each backend's
-    suffix, and ``parity.json``.
+    The calibration, the threshold and the guards of the contract come from the held-out windows,
+    the first of which is also what the files are run on as real audio. Writes ``stem`` with each
+    backend's suffix, and ``parity.json``.
 
     Args:
         pipeline: the trained scorer, N = ``pipeline.num_samples``; left as it was.

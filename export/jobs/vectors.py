@@ -74,8 +74,8 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
         How many recordings there are.
 
     Raises:
-        InputError: if ``folder`` holds something, and no vectors; or a file of a name that is needed,
-            and that its index does not list. What else is in it stays.
+        InputError: if ``folder`` holds something, and no vectors; or a file of a name that is
+            needed, and that its index does not list. What else is in it stays.
     """
     listed = _listed(folder)
     contract = scorer.contract

@@ -209,7 +209,7 @@ def _flac(path: Path, start: int, head: bytes) -> Container:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if any(content.find(begin, start + 4) >= 0 for begin in _FLAC_STARTS):
             raise Incomplete("holds several recordings, one behind the other; split it first")
-    known = any(head[22:26]) or len(head) > 21 and head[21] & 0x0F
+    known = any(head[22:26]) or (len(head) > 21 and head[21] & 0x0F)
     return Container() if known else Container(NO_LENGTH)
 
 
@@ -228,6 +228,6 @@ def _mp3(file: BinaryIO, size: int, start: int) -> Container:
     length = int.from_bytes(tag[place : place + 4], "big")
     file.seek(start + length)
     behind = file.read(3)
-    if behind == b"ID3" or len(behind) > 1 and behind[0] == 0xFF and behind[1] & 0xE0 == 0xE0:
+    if behind == b"ID3" or (len(behind) > 1 and behind[0] == 0xFF and behind[1] & 0xE0 == 0xE0):
         raise Incomplete("holds several recordings, one behind the other; split it first")
     return _sized(size, start, length)

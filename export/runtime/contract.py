@@ -135,7 +135,9 @@ class Scoring(Part):
     backend: Literal["cosine"] = Field(
         default="cosine", description="of the enrolment's and the test's embedding"
     )
-    embedding_dim: int = Field(gt=0, le=_MOST_SAMPLES, description="D; forward gives [1, D], verify takes two")
+    embedding_dim: int = Field(
+        gt=0, le=_MOST_SAMPLES, description="D; forward gives [1, D], verify takes two"
+    )
     enrolment: Literal["mean_of_unit_vectors"] = Field(
         default="mean_of_unit_vectors",
         description="several enrolment recordings: mean of their embeddings, divided by its length",
@@ -143,8 +145,15 @@ class Scoring(Part):
     normalisation: Literal["none", "as_norm"] = Field(
         default="none", description="of the cosine, inside verify, by the artefact's own cohort"
     )
-    cohort_size: int = Field(default=0, ge=0, le=_MOST_SAMPLES, description="embeddings in the cohort")
-    top_n: int = Field(default=0, ge=0, le=_MOST_SAMPLES, description="cohort scores that each side is normalised by")
+    cohort_size: int = Field(
+        default=0, ge=0, le=_MOST_SAMPLES, description="embeddings in the cohort"
+    )
+    top_n: int = Field(
+        default=0,
+        ge=0,
+        le=_MOST_SAMPLES,
+        description="cohort scores that each side is normalised by",
+    )
 
 
 class Fusion(Part):
@@ -163,7 +172,10 @@ class _Document(Part):
     """What every task's document says."""
 
     schema_version: int = Field(
-        default=2, ge=1, le=2, description="of this document; version 1 has none of the last four fields"
+        default=2,
+        ge=1,
+        le=2,
+        description="of this document; version 1 has none of the last four fields",
     )
     task: str = Field(description="what is decided")
     model: str = Field(description="front end, encoder and head, for people")
@@ -184,7 +196,7 @@ class _Document(Part):
     file_sha256: str | None = Field(
         default=UNSEALED,
         pattern="^[0-9a-f]{64}$",
-        description="over the whole file, this field blank; where the file is a zip archive, zeros: "
+        description="over the whole file, this field blank; zeros in a zip archive, where "
         "the digest stands in the archive's comment",
     )
 

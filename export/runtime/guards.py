@@ -1,15 +1,15 @@
 r"""What a recording must be for a decision on it: long, loud and lively enough.
 
-A model answers any window of numbers, and confidently. The contract therefore says what audio it was
-made for; on anything else the decision is ``undecided``, with a reason and no score.
+A model answers any window of numbers, and confidently. The contract therefore says what audio it
+was made for; on anything else the decision is ``undecided``, with a reason and no score.
 
 All sums are in float64. Of the waveform that the windows are cut from, :math:`x_0 … x_{N-1}` at the
 contract's sample rate:
 
 * duration, N / sample rate, in seconds;
 * amplitude, the largest :math:`|x_n|`;
-* level, :math:`10 \log_{10} \max(10^{-20}, \overline{x^2} - \overline{x}^2)`, in dBFS: a constant has
-  none, a square wave of full scale has 0;
+* level, :math:`10 \log_{10} \max(10^{-20}, \overline{x^2} - \overline{x}^2)`, in dBFS: a constant
+  has none, a square wave of full scale has 0;
 * tonality, :math:`10 \log_{10}` of the variance of :math:`x_n` over what is left of it when it is
   predicted from :math:`x_{n-1}`, :math:`x_{n-2}` and a constant by least squares over n = 2 … N−1,
   and at most 120 dB. A pure tone is predicted whole; speech keeps at least a thousandth.
@@ -24,7 +24,6 @@ Of the file's own samples, scaled, before they are mixed down:
 
 import math
 from collections.abc import Iterable
-from typing import Literal
 
 import torch
 from pydantic import Field
@@ -45,8 +44,8 @@ class Guards(Part):
     min_level_dbfs: float = Field(default=-60.0, ge=-200, le=0, description="level, at least")
     max_amplitude: float = Field(default=4.0, gt=0, description="1 is full scale; at most")
     max_tonality_db: float = Field(default=45.0, gt=0, description="tonality, at most")
-    clip_level: Literal[0.999] = Field(
-        default=0.999, description="a sample from here on is clipped"
+    clip_level: float = Field(
+        default=0.999, ge=0.999, le=0.999, description="a sample from here on is clipped"
     )
     max_clipped: float = Field(default=0.1, gt=0, le=1, description="share of samples, at most")
     max_cancellation_db: float = Field(

@@ -1,7 +1,7 @@
 """Score audio files with a saved artefact and nothing else: window, run, average, decide."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ UNDECIDED = "undecided"
 class ScoredFile:
     """What a recording scored, and what the contract says it means.
 
-    Undecided, or of a file that could not be read: without numbers, and with ``reason`` or ``error``.
+    Undecided, or of a file that could not be read: no numbers, and ``reason`` or ``error``.
     """
 
     file: str
@@ -147,15 +147,12 @@ def run_windows(artefact: Artefact, windows: Iterable[Tensor], name: str) -> Inp
         InputError: if a window holds NaN or infinity.
         ArtefactError: if the artefact fails on one.
     """
-    results = []
+    results: list[Inputs] = []
     for window in windows:
         if not bool(torch.isfinite(window).all()):
             raise InputError("window: holds NaN or infinite samples")
-        inputs = (window.unsqueeze(0),)
-        found = guarded(
-            lambda given=inputs: artefact.run("forward", given),
-            f"{name}: fails on a window of {len(window)} samples",
-        )
+        what = f"{name}: fails on a window of {len(window)} samples"
+        found = guarded(artefact, "forward", (window.unsqueeze(0),), what)
         if results and [x.shape for x in found] != [x.shape for x in results[0]]:
             raise ArtefactError(f"{name}: gives results of different shapes for two windows")
         if not found or any(x.dim() == 0 or len(x) != 1 for x in found):
@@ -167,10 +164,10 @@ def run_windows(artefact: Artefact, windows: Iterable[Tensor], name: str) -> Inp
     return tuple(torch.stack([part[0] for part in parts]) for parts in zip(*results, strict=True))
 
 
-def guarded(call: Callable[[], Inputs], what: str) -> Inputs:
+def guarded(artefact: Artefact, method: str, inputs: Inputs, what: str) -> Inputs:
     """The results of a program that may be none of ours; whatever it raises is one line."""
     try:
-        return call()
+        return artefact.run(method, inputs)
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ArtefactError(f"{what} ({line})") from error

@@ -149,7 +149,7 @@ class Verifier:
             half = (llr, countermeasure.decide(llr))
         score = self._verify(tuple(inputs), test.name)
         llr = self.contract.llr(score)
-        if not math.isfinite(llr) or half and not math.isfinite(half[0]):
+        if not math.isfinite(llr) or (half and not math.isfinite(half[0])):
             raise ArtefactError(f"{self.name}: scale·score + offset overflows: {test.name}")
         return VerifiedFile(
             enrolment.names,
@@ -184,9 +184,8 @@ class Verifier:
         return _unit(mean, what).float()
 
     def _verify(self, inputs: tuple[Tensor, ...], what: str) -> float:
-        (found, *rest) = guarded(
-            lambda: self.artefact.run("verify", inputs), f"{self.name}: verify fails on {what}"
-        )
+        said = f"{self.name}: verify fails on {what}"
+        (found, *rest) = guarded(self.artefact, "verify", inputs, said)
         if rest or found.numel() != 1:
             raise ArtefactError(
                 f"{self.name}: verify gives {list(found.shape)}, expected one number"

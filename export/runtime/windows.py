@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def windows_of(blocks: Iterable[Tensor], num_samples: int, hop: int) -> Iterator[Tensor]:
-    """The windows ``[N]`` that :func:`scriptable.cut_windows` cuts of all ``blocks`` ``[*]`` joined.
+    """The windows ``[N]`` that :func:`scriptable.cut_windows` cuts of all blocks ``[*]`` joined.
 
     Holds one window, and what lies between two, besides a block; none of no samples.
     """

@@ -56,7 +56,7 @@ def test_a_folder_a_pipe_and_a_device_are_never_replaced(tmp_path: Path) -> None
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (folder, pipe, Path("/dev/null"), tmp_path):
-        with pytest.raises(InputError, match="never replaced|no regular file"):
+        with pytest.raises(InputError, match=r"never replaced|no regular file"):
             check_output(path)
         with pytest.raises(InputError), replacing(path):
             raise AssertionError("the block must not be entered")
@@ -177,18 +177,18 @@ def test_only_what_is_listed_is_touched(tmp_path: Path) -> None:
     with staged_folder(tmp_path, ours=("a", "b")) as staging:
         put(staging / "a", "new")
     assert tree(tmp_path) == {"a": b"new", "mine": b"old"}
-    with pytest.raises(InputError, match="mine: is none of ours"):
-        with staged_folder(tmp_path, ours=("a",)) as staging:
-            put(staging / "mine", "new")
+    refused = pytest.raises(InputError, match="mine: is none of ours")
+    with refused, staged_folder(tmp_path, ours=("a",)) as staging:
+        put(staging / "mine", "new")
     assert tree(tmp_path) == {"a": b"new", "mine": b"old"}
 
 
 def test_a_second_writer_is_told(tmp_path: Path) -> None:
     with staged_folder(tmp_path) as staging:
         put(staging / "a", "first")
-        with pytest.raises(InputError, match="another run is writing there"):
-            with staged_folder(tmp_path):
-                raise AssertionError("the block must not be entered")
+        told = pytest.raises(InputError, match="another run is writing there")
+        with told, staged_folder(tmp_path):
+            raise AssertionError("the block must not be entered")
     assert tree(tmp_path) == {"a": b"first"}
 
 

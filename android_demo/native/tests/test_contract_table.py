@@ -7,7 +7,7 @@ from pathlib import Path
 from native_helpers import ROOT, built
 
 sys.path.append(str(ROOT / "tests" / "export" / "runtime"))
-from contract_table import contract_cases  # noqa: E402
+from contract_table import contract_cases
 
 
 def test_takes_the_good_and_refuses_the_bad(tmp_path: Path) -> None:

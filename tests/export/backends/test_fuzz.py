@@ -1,7 +1,7 @@
 """Damage at random: bits, ends, and contracts, in every format.
 
-A few of each here; ``make test-fuzz`` tries 200 flips, 20 truncations and 100 contracts a format, and
-prints the counts.
+A few of each here; ``make test-fuzz`` tries 200 flips, 20 truncations and 100 contracts a format,
+and prints the counts.
 """
 
 import json

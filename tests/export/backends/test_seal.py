@@ -130,9 +130,7 @@ def test_version_1_loads_and_says_what_is_not_verified(tmp_path: Path, command: 
 
 
 @pytest.mark.parametrize("name", LOWERED)
-def test_what_runs_on_the_device_only_says_so(
-    name: str, tmp_path: Path, command: Command
-) -> None:
+def test_what_runs_on_the_device_only_says_so(name: str, tmp_path: Path, command: Command) -> None:
     path = tmp_path / f"tiny{backends.backends()[name].suffix}"
     path.write_bytes(b"whatever is in it")
     wav = write_wav(tmp_path / "a.wav", voice(5000))
@@ -191,7 +189,9 @@ def scripted(module: nn.Module, path: Path) -> Path:
     contract = contract_of(tiny_pipeline()).model_copy(
         update={"weights_sha256": hashlib.sha256(b"").hexdigest()}
     )
-    source = backends.Source(module, {"forward": (torch.zeros(1, 4000),)}, contract.model_dump_json())
+    source = backends.Source(
+        module, {"forward": (torch.zeros(1, 4000),)}, contract.model_dump_json()
+    )
     backends.save(usable("lite" if path.suffix == ".ptl" else "torchscript"), source, path)
     return path
 
@@ -218,12 +218,11 @@ def test_a_script_that_does_more_than_compute_needs_trust(
 def edited_pt2(artefacts: Artefacts, target: Path, record: str, change) -> Path:
     """A ``.pt2`` with one record changed, and sealed again as whoever changed it would."""
     with zipfile.ZipFile(artefacts.path("torch_export")) as source:
-        with zipfile.ZipFile(target, "w") as copy:
-            for entry in source.infolist():
-                content = source.read(entry)
-                if entry.filename.endswith(record):
-                    content = change(content)
-                copy.writestr(entry, content)
+        entries = [(entry, source.read(entry)) for entry in source.infolist()]
+    with zipfile.ZipFile(target, "w") as copy:
+        for entry, content in entries:
+            changed = change(content) if entry.filename.endswith(record) else content
+            copy.writestr(entry, changed)
     seal(target)
     return target
 
@@ -300,7 +299,11 @@ def test_what_trust_lets_through_would_have_run(artefacts: Artefacts, tmp_path: 
         "models/model.json",
         lambda content: with_guard(content, code),
     )
-    script = f"from export.runtime.scorer import load_scorer; from pathlib import Path\nimport torch\ns=load_scorer(Path({str(path)!r}), True)\ns.artefact.run('forward', (torch.zeros(1, 4000),))"
+    script = (
+        "from pathlib import Path; import torch; from export.runtime.scorer import load_scorer; "
+        f"scorer = load_scorer(Path({str(path)!r}), True); "
+        "scorer.artefact.run('forward', (torch.zeros(1, 4000),))"
+    )
     root = Path(__file__).resolve().parents[3]
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], cwd=root, check=False, capture_output=True
@@ -317,7 +320,9 @@ def test_an_open_batch_passes_the_scan(tmp_path: Path) -> None:
         path = tmp_path / f"open{usable(name).suffix}"
         backends.save(usable(name), source, path)
         assert load_scorer(path).score_waveform(voice(5000)) == pytest.approx(
-            float(torch.stack([pipeline(voice(5000)[None, s : s + 4000]) for s in (0, 1000)]).mean()),
+            float(
+                torch.stack([pipeline(voice(5000)[None, s : s + 4000]) for s in (0, 1000)]).mean()
+            ),
             abs=1e-5,
         )
 

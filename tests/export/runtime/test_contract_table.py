@@ -14,7 +14,9 @@ def test_takes_the_good_and_refuses_the_bad_in_one_line(case: ContractCase) -> N
     if case.good:
         assert parse_any(case.text, "x").model == parse_any(case.text, "x").model
         return
-    with pytest.raises(ArtefactError, match=r"^x: (score contract: |has no score contract)") as caught:
+    with pytest.raises(
+        ArtefactError, match=r"^x: (score contract: |has no score contract)"
+    ) as caught:
         parse_any(case.text, "x")
     assert "\n" not in str(caught.value)
 

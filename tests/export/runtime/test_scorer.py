@@ -21,7 +21,6 @@ from artefact_helpers import (
     WINDOW,
     Artefacts,
     Command,
-    assert_refused,
     contract_of,
     eager_score,
     tiny_pipeline,
