@@ -6,7 +6,7 @@ WORKERS ?= 2
 SCRIPTABLE_SPEECH ?= $(realpath ../shared/data/speech)
 export SCRIPTABLE_SPEECH
 
-.PHONY: setup demo test test-oldest check new-loss lint docs package bench peers clean
+.PHONY: setup demo test test-fuzz test-oldest check new-loss lint docs package bench peers clean
 
 setup: .venv/.installed
 
@@ -29,6 +29,10 @@ demo: setup
 # One thread a worker: torch's own threads on shared cores cost more than they bring.
 test: peers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Damage at random, in full: 200 flips, 20 truncations and 100 contracts a format, with the counts.
+test-fuzz: peers
+	SCRIPTABLE_FUZZ=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/export/backends/test_fuzz.py
 
 # The whole battery for one entry, its examples, and the test files that name it:
 # make check ENTRY=AMSoftmax

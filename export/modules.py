@@ -1,13 +1,18 @@
 """Python modules that the user names: a file or a dotted name, and dotted paths to classes."""
 
+import ast
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
+import textwrap
 import traceback
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, get_type_hints
+
+from torch import nn
 
 from export.errors import InputError
 from scriptable.config import nearest
@@ -51,6 +56,60 @@ def load_name(dotted: str) -> Any:
         hint = f"; did you mean {near!r}?" if near else ""
         raise InputError(f"{dotted}: {module_name} has no {name}{hint}")
     return getattr(module, name)
+
+
+def makes_module(target: Any) -> bool:
+    """Whether calling ``target`` makes a ``torch.nn.Module``, found out without calling it.
+
+    A class of modules does; a function or a class method does that is annotated to return one, or
+    whose every ``return`` gives what a class of modules, called in it, has made.
+    """
+    if isinstance(target, type):
+        return issubclass(target, nn.Module)
+    function = inspect.unwrap(getattr(target, "__func__", target))
+    if not isinstance(function, FunctionType):
+        return False
+    try:
+        annotated = get_type_hints(function).get("return")
+    except Exception:  # an annotation may name what is not there
+        annotated = None
+    if annotated is not None:
+        return isinstance(annotated, type) and issubclass(annotated, nn.Module)
+    return _returns_module(function)
+
+
+def _returns_module(function: FunctionType) -> bool:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError):
+        return False
+    known = function.__globals__
+    made: set[str] = set()
+
+    def is_made(node: ast.expr | None) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in made
+        names = _dotted(node.func) if isinstance(node, ast.Call) else []
+        found = known.get(names[0]) if names else None
+        for name in names[1:]:
+            found = getattr(found, name, None)
+        return isinstance(found, type) and issubclass(found, nn.Module)
+
+    returned = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and is_made(node.value):
+            made |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.Return):
+            returned.append(node.value)
+    return bool(returned) and all(is_made(value) for value in returned)
+
+
+def _dotted(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute) and (names := _dotted(node.value)):
+        return [*names, node.attr]
+    return []
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -15,6 +15,7 @@ from torch import Tensor
 from export import backends
 from export.backends import Backend, Source
 from export.runtime.contract import Audio, Contract, Decision, Windows, weights_sha256
+from export.runtime.guards import Guards
 from export.runtime.scorer import Scorer, load_scorer
 from scriptable import LFCC, LightCNN, OCSoftmax, ScorePipeline
 
@@ -50,6 +51,8 @@ def contract_of(pipeline: ScorePipeline, **decision: Any) -> Contract:
         decision=Decision(**{**values, **decision}, operating_point="chosen by the test"),
         versions={"torch": torch.__version__},
         weights_sha256=weights_sha256(pipeline.state_dict()),
+        # The windows here are shorter than what a decision usually needs.
+        guards=Guards(min_seconds=0.05),
     )
 
 

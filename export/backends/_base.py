@@ -18,6 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from export.backends._copies import copied
 from export.backends._rewrites import rewritten
+from export.backends._seal import seal
 from export.files import replacing
 
 Inputs = tuple[Tensor, ...]
@@ -109,6 +110,9 @@ class Source:
 class Artefact(ABC):
     """A saved file, loaded afresh by the runtime of its backend."""
 
+    file_sha256: str | None = None
+    """The digest that the file was held against before it was loaded; None where it has none."""
+
     @abstractmethod
     def run(self, method: str, inputs: Inputs) -> Inputs:
         """Run one method; results are flattened into a tuple of tensors."""
@@ -116,6 +120,10 @@ class Artefact(ABC):
     @abstractmethod
     def contract(self) -> str:
         """The contract's JSON text, or an empty string when the file carries none."""
+
+    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+        """Of the first input; None stands for a size left open, or for a file that does not say."""
+        return None
 
     def weights(self) -> dict[str, Tensor] | None:
         """The named tensors as trained, or None where the format gives no access to them."""
@@ -159,6 +167,13 @@ class Backend(ABC):
     def save(self, source: Source, path: Path) -> None:
         """Write the artefact at ``path``; called with a path that does not exist."""
 
+    def scan(self, path: Path) -> None:  # noqa: B027
+        """Refuse, without loading it, a file whose loading or running does more than arithmetic.
+
+        Raises:
+            ArtefactError: naming what the file holds; ``--trust`` loads it all the same.
+        """
+
     @abstractmethod
     def load(self, path: Path) -> Artefact:
         """Load a saved artefact; raises ``ArtefactError`` when it is none of this kind."""
@@ -170,6 +185,7 @@ def save(backend: Backend, source: Source, path: Path) -> None:
     try:
         with replacing(path) as temporary:
             backend.save(source.apart(), temporary)
+            seal(temporary)
     finally:
         torch.set_rng_state(random_state)
 

@@ -29,6 +29,7 @@ class ExecuTorchArtefact(Artefact):
             from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime, Verification
 
+        self._path = path
         content = path.read_bytes() if path.is_file() else b""
         if content[_HEADER] != _MAGIC:
             raise ArtefactError(f"{path}: not an ExecuTorch program")
@@ -56,7 +57,15 @@ class ExecuTorchArtefact(Artefact):
         """The contract kept as a constant method."""
         if CONTRACT_METHOD not in self._methods:
             return ""
-        return str(self._methods[CONTRACT_METHOD].execute([])[0])
+        return read(self._path, lambda: str(self._methods[CONTRACT_METHOD].execute([])[0]))
+
+    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+        """As the program declares it; of an open batch, the most."""
+        try:
+            sizes = self._methods[method].metadata.input_tensor_meta(0).sizes()
+        except (KeyError, RuntimeError, IndexError):
+            return None
+        return (None, *sizes[1:])
 
 
 class ExecuTorchBackend(Backend):

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from export.backends._base import Artefact, Backend
+from export.backends._seal import check
 from export.errors import ArtefactError, InputError
 
 
@@ -42,12 +43,27 @@ def backend_of(path: Path) -> Backend:
     return max(matching, key=lambda b: len(b.suffix))
 
 
-def load(path: Path) -> tuple[Backend, Artefact]:
-    """Load an artefact by its own runtime, chosen by the file name's ending."""
+def load(path: Path, trust: bool = False) -> tuple[Backend, Artefact]:
+    """Load an artefact by its own runtime, chosen by the file name's ending.
+
+    A file that holds its digest is held against it before, and looked through for code that no
+    scorer needs, except where it is trusted.
+
+    Raises:
+        InputError: if there is no such file, it is damaged, it holds such code, or it cannot be run
+            on this host.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file")
     backend = backend_of(path)
+    if not backend.runnable:
+        raise ArtefactError(f"{path}: runs on the device only: {backend.not_run_reason}")
     missing = backend.unavailable()
     if missing:
         raise ArtefactError(f"{path}: {missing}")
-    return backend, backend.load(path)
+    sealed = check(path)
+    if not trust:
+        backend.scan(path)
+    artefact = backend.load(path)
+    artefact.file_sha256 = sealed
+    return backend, artefact

@@ -1,5 +1,6 @@
 """What the three TorchScript backends share."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from export.backends._base import CONTRACT_FILE, Artefact, Inputs, Source, flatt
 from export.errors import ArtefactError
 
 T = TypeVar("T")
+
+_LONGEST = 200
 
 
 @contextmanager
@@ -41,9 +44,14 @@ class TorchScriptArtefact(Artefact):
         self._prefix = prefix
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
-        """Run one method of the loaded module."""
-        with torch.no_grad():
+        """Run one method of the loaded module, in the precision that it was saved in."""
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
             return flatten(getattr(self._module, method)(*inputs))
+
+    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+        """Of a pipeline, which holds its number of samples; TorchScript itself keeps no shape."""
+        size = getattr(self._module, "num_samples", None)
+        return (None, size) if isinstance(size, int) and method == "forward" else None
 
     def contract(self) -> str:
         """The contract kept as an extra file of the archive."""
@@ -60,5 +68,13 @@ def read(path: Path, loader: Callable[[], T]) -> T:
     try:
         return loader()
     except Exception as error:  # whatever a damaged archive makes the reader raise
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtefactError(f"{path}: damaged, or not the kind its name says ({line})") from error
+        raise ArtefactError(
+            f"{path}: damaged, or not the kind its name says ({first_sentence(error)})"
+        ) from error
+
+
+def first_sentence(error: Exception) -> str:
+    """What torch says first, whole: its messages break lines in mid-sentence, and quote bytes."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    sentence = re.split(r"(?<=[a-z\d)'\"])\. ", text, maxsplit=1)[0]
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST].rsplit(' ', 1)[0]} ..."

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._script_scan import scan_script
 from export.backends._torchscript import TorchScriptArtefact, quiet, read, scripted
 
 
@@ -20,7 +21,7 @@ class LiteArtefact(TorchScriptArtefact):
 
     def run(self, method: str, inputs: Inputs) -> Inputs:
         """Run one method in the lite interpreter."""
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
             return flatten(self._mobile.run_method(method, *inputs))
 
 
@@ -36,9 +37,15 @@ class Lite(Backend):
     def save(self, source: Source, path: Path) -> None:
         """Script and save."""
         with quiet():
-            scripted(source)._save_for_lite_interpreter(
-                str(path), _extra_files={CONTRACT_FILE: source.contract}
+            archive = scripted(source)._save_to_buffer_for_lite_interpreter(
+                _extra_files={CONTRACT_FILE: source.contract}
             )
+        # By Python: on a full disk torch's own writer ends the process.
+        path.write_bytes(archive)
+
+    def scan(self, path: Path) -> None:
+        """Refuse code that does more than compute."""
+        scan_script(path)
 
     def load(self, path: Path) -> Artefact:
         """Load by the lite interpreter."""

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch.export.pt2_archive._package import (
 )
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
+from export.backends._pt2_scan import scan_pt2
 from export.backends._torchscript import read
 
 # The name under which torch.export.load looks for the only program of an archive.
@@ -40,6 +40,15 @@ class ExportedArtefact(Artefact):
         with torch.no_grad():
             return flatten(self._modules[_FORWARD if method == "forward" else method](*inputs))
 
+    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+        """As the program declares it."""
+        program = self._programs[_FORWARD if method == "forward" else method]
+        (first, *_) = program.graph_signature.user_inputs
+        for node in program.graph.nodes:
+            if node.op == "placeholder" and node.name == first:
+                return tuple(size if type(size) is int else None for size in node.meta["val"].shape)
+        return None
+
     def contract(self) -> str:
         """The contract kept as an extra file of the archive."""
         return self._contract
@@ -52,8 +61,9 @@ class ExportedArtefact(Artefact):
         return state
 
 
-def _write_once(packed: IO[bytes], path: Path) -> None:
+def _stored_once(packed: io.BytesIO) -> io.BytesIO:
     """The archive with each distinct weight stored once; torch stores one set for each program."""
+    packed.seek(0)
     reader = PT2ArchiveReader(packed)
     names = [name for name in reader.get_file_names() if not name.startswith(".data/")]
     configurations = [name for name in names if name.startswith(_WEIGHTS) and name.endswith(_LIST)]
@@ -63,7 +73,8 @@ def _write_once(packed: IO[bytes], path: Path) -> None:
         if name.startswith(_WEIGHTS) and name not in configurations:
             digest = hashlib.sha256(reader.read_bytes(name)).digest()
             kept[name] = first.setdefault(digest, name)
-    with PT2ArchiveWriter(str(path)) as writer:
+    made = io.BytesIO()
+    with PT2ArchiveWriter(made) as writer:
         for name in names:
             if name in configurations:
                 listed = json.loads(reader.read_bytes(name))
@@ -73,6 +84,7 @@ def _write_once(packed: IO[bytes], path: Path) -> None:
                 writer.write_bytes(name, json.dumps(listed).encode())
             elif kept.get(name, name) == name:
                 writer.write_bytes(name, reader.read_bytes(name))
+    return made
 
 
 class TorchExport(Backend):
@@ -90,14 +102,18 @@ class TorchExport(Backend):
             _FORWARD if method == "forward" else method: source.exported(method)
             for method in source.methods
         }
-        extra = {CONTRACT_FILE: source.contract}
-        if len(programs) == 1:
-            package_pt2(str(path), exported_programs=programs, extra_files=extra)
-            return
-        packed = io.BytesIO()
-        package_pt2(packed, exported_programs=programs, extra_files=extra)
-        packed.seek(0)
-        _write_once(packed, path)
+        archive = io.BytesIO()
+        package_pt2(
+            archive, exported_programs=programs, extra_files={CONTRACT_FILE: source.contract}
+        )
+        if len(programs) > 1:
+            archive = _stored_once(archive)
+        # By Python: on a full disk torch's own writer ends the process.
+        path.write_bytes(archive.getvalue())
+
+    def scan(self, path: Path) -> None:
+        """Refuse what would run more than the graph."""
+        scan_pt2(path)
 
     def load(self, path: Path) -> Artefact:
         """Load the archive."""

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperCommand
 
+from export.text import printable
+
 _HELP = """Export speech scorers to mobile runtimes and prove each file equal to the trained model.
 
 Example: scriptable demo
@@ -94,12 +96,12 @@ def _progress_lines() -> Callable[[str, int, int], None]:
 
 
 def failed(lines: Iterable[str]) -> None:
-    """Reasons of failures, on stderr, as they are."""
+    """Reasons of failures, on stderr, one line each."""
     for line in lines:
-        err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+        err.print(printable(line), style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def note(*lines: str) -> None:
-    """Remarks for people, on stderr, as they are."""
+    """Remarks for people, on stderr, one line each."""
     for line in lines:
-        err.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"note: {printable(line)}", highlight=False, markup=False, soft_wrap=True)

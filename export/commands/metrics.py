@@ -79,11 +79,14 @@ def metrics(
 
     Example: scriptable metrics build/demo/scores.csv --part held_out --plot det.png
     """
+    from export.files import check_output
     from export.jobs.threshold import ThresholdChoice
     from export.metrics.joining import read_tandem_scores
     from export.metrics.measures import Choices, inverted, measure, scored_trials, tandem_rates
     from scriptable import SPOOFING_COSTS, VERIFICATION_COSTS
 
+    if plot is not None:
+        check_output(plot)
     if convention not in ("exact", "asvspoof"):
         raise InputError(f"convention: expected exact or asvspoof, got {convention}")
     columns = _read(scores, layout, protocol, protocol_layout, part)

@@ -8,6 +8,7 @@ import typer
 from export.commands._app import Names, app, backend_names, failed, note, out, progress_bar
 from export.errors import InputError
 from export.extras import require
+from export.files import check_output
 
 
 @app.command()
@@ -51,6 +52,9 @@ def parity(
 
     Example: scriptable parity --module my_losses.py --html build/mine.html
     """
+    for path in (json_file, html_file):
+        if path is not None:
+            check_output(path)
     if artifact:
         if protocol is None or audio is None:
             raise InputError("artifact: give --protocol and --audio with it")

@@ -41,6 +41,7 @@ from export.runtime.contract import (
     VerificationContract,
 )
 from export.runtime.eager import EagerArtefact
+from export.runtime.guards import observed
 from export.runtime.verifier import VerifiedFile, Verifier
 from scriptable import (
     SPOOFING_COSTS,
@@ -83,6 +84,8 @@ def run(options: Options, progress: Progress) -> Result:
         module, contract, scored = sasv(
             speaker, countermeasure, options, calibration, test, caution
         )
+    guards = observed((u.waveform for u in parts.train), options.settings.sample_rate)
+    contract = contract.model_copy(update={"guards": guards})
     product = Product(
         title=_TITLES[options.task],
         module=module,

@@ -12,6 +12,7 @@ from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import labels_of, score, scorer_row, scorer_trials
 from export.progress import Progress
 from export.report.result import Result
+from export.runtime.guards import observed
 from scriptable import equal_error_rate
 
 STEM = "spoof_scorer"
@@ -37,6 +38,7 @@ def run(options: Options, progress: Progress) -> Result:
         raw.get("calibrate", raw["held_out"]),
         labels_of(parts.calibrate),
         options.threshold,
+        observed((utterance.waveform for utterance in parts.train), settings.sample_rate),
     )
     scored = [
         (name, utterance, float(value))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from export.errors import InputError
 from export.extras import require
 from export.jobs.names import Rename, State, renamed, suggestion, with_fitting_prefix
+from export.jobs.tensors import check_plain
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 # Where training loops keep the state dict beside the optimizer's.
@@ -40,6 +41,7 @@ def load_checkpoint(
     found = [renamed(state, rename or {}) for state in _read(path)]
     fitted = [with_fitting_prefix(state, expected, needed) for state in found]
     state = max(fitted, key=lambda state: len(state.keys() & expected.keys()))
+    check_plain(state, path)
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
         for name in sorted(state.keys() & expected.keys())

@@ -7,7 +7,7 @@ from torch import nn
 
 import scriptable
 from export.errors import InputError
-from export.modules import load_name
+from export.modules import load_name, makes_module
 from scriptable import AdaptedEncoder, ConfigError, build_frontend
 from scriptable.config import Keys, construct, hint, read_part
 from scriptable.frontend.build import frontends
@@ -74,8 +74,13 @@ def part(config: Any, keys: Keys, known: Mapping[str, type[nn.Module]]) -> nn.Mo
             raise ConfigError((*keys, "type"), problem)
         target = _named(name, keys)
     if not callable(target):
-        raise ConfigError((*keys, "type"), f"{name} is no class, but {type(target).__name__}")
-    module = construct(target, name, _objects(given, place), place)
+        raise ConfigError((*keys, "type"), f"{name} is not a class, but {type(target).__name__}")
+    if name not in known and not makes_module(target):
+        # Before it is called: a configuration must not run what its author likes, as os.system.
+        problem = f"{name} is not a torch.nn.Module class, nor annotated to return a module"
+        raise ConfigError((*keys, "type"), problem)
+    package = name.partition(".")[0]
+    module = construct(target, name, _objects(given, place, package), place)
     if not isinstance(module, nn.Module):
         made = type(module).__name__
         raise ConfigError((*keys, "type"), f"{name} makes a {made}, not a torch.nn.Module")
@@ -89,16 +94,22 @@ def _named(name: str, keys: Keys) -> Any:
         raise ConfigError((*keys, "type"), str(error)) from error
 
 
-def _objects(value: Any, keys: Keys) -> Any:
+def _objects(value: Any, keys: Keys, package: str) -> Any:
     """The value with every mapping in it that names a dotted ``type`` as the object of that type.
 
-    Some networks take a configuration of a class of their own.
+    Some networks take a configuration of a class of their own: a class of the network's package, or
+    a module. Nothing else is called.
     """
     if isinstance(value, list):
-        return [_objects(item, (*keys, i)) for i, item in enumerate(value)]
+        return [_objects(item, (*keys, i), package) for i, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     if isinstance(value.get("type"), str) and "." in value["type"]:
         name, given, place = read_part(value, keys)
-        return construct(_named(name, keys), name, _objects(given, place), place)
-    return {key: _objects(item, (*keys, key)) for key, item in value.items()}
+        target = _named(name, keys)
+        own = isinstance(target, type) and name.partition(".")[0] == package
+        if not own and not makes_module(target):
+            problem = f"{name} is neither a class of {package} nor a torch.nn.Module class"
+            raise ConfigError((*keys, "type"), problem)
+        return construct(target, name, _objects(given, place, package), place)
+    return {key: _objects(item, (*keys, key), package) for key, item in value.items()}

@@ -4,7 +4,7 @@ The tail of every job that ships a model: ``python -m export demo`` and ``python
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from export.backends import Backend
 from export.budget import Budget
 from export.catalog import Row
+from export.files import check_output, staged_folder
 from export.jobs.steps import (
     TrialList,
     artefact_paths,
@@ -69,6 +70,7 @@ class _Progressing:
 
     product: Product
     out: Path
+    partial_record: Path
     paths: dict[str, Path]
     shown: Trials | None
     records: list[Record] = field(default_factory=list)
@@ -83,8 +85,9 @@ class _Progressing:
         return [self.out / "parity.json", *scores, self.out / "report.html"]
 
     def write(self) -> None:
-        """Write ``parity.json`` and ``report.html``."""
+        """Write ``parity.json`` and ``report.html``, and the record of a job under way."""
         write_json(self.records, self.documents[0], self.decisions)
+        write_json(self.records, self.partial_record, self.decisions)
         report = Report(
             title=self.product.title,
             records=self.records,
@@ -124,17 +127,41 @@ def publish(
     dynamic_batch: bool = False,
     budget: Budget | None = None,
 ) -> Result:
-    """Write a product's files, ``parity.json``, ``scores.csv`` and ``report.html``.
+    """Write a product's files, ``parity.json``, ``scores.csv`` and ``report.html``, as one set.
 
-    The two documents are rewritten after every step, so that what is known is there when a later
-    step does not end; what does not fit into the budget is left out, with the reason.
+    They take their places together when all are written. What does not fit into the budget is left
+    out, with the reason. Until then ``parity.partial.json`` holds the comparisons so far; it stays
+    when the job is stopped, and goes when it ends.
+
+    Raises:
+        InputError: if one of them would replace what is not ours, or another run is writing there.
     """
-    budget = budget or Budget()
+    for path in artefact_paths(out, product.row.variant, use).values():
+        check_output(path)
+    with staged_folder(out) as staging:
+        partial_record = out / "parity.partial.json"
+        result = _publish(
+            product, staging, partial_record, progress, use, dynamic_batch, budget or Budget()
+        )
+    partial_record.unlink(missing_ok=True)
+    return replace(result, files=[out / path.name for path in result.files])
+
+
+def _publish(
+    product: Product,
+    out: Path,
+    partial_record: Path,
+    progress: Progress,
+    use: Sequence[Backend] | None,
+    dynamic_batch: bool,
+    budget: Budget,
+) -> Result:
     use = writers() if use is None else use
     row = product.row
     trials = make_trials(row, product.module, product.speech)
     shown = product.shown or _shown(product.trials, product.contract)
-    state = _Progressing(product, out, artefact_paths(out, row.variant, use), shown)
+    paths = artefact_paths(out, row.variant, use)
+    state = _Progressing(product, out, partial_record, paths, shown)
     state.times["eager"] = 1e3 * min(trial.seconds for trial in trials)
     if product.write_scores is not None:
         product.write_scores(out / "scores.csv")

@@ -9,6 +9,7 @@ from torch import Tensor
 from export.backends import select, with_plain_weights
 from export.budget import unlimited
 from export.errors import InputError
+from export.files import staged_folder
 from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import export_each, scorer_row, source_of, writers
 from export.jobs.threshold import ThresholdChoice
@@ -16,6 +17,7 @@ from export.parity.check import make_trials
 from export.parity.document import write_json
 from export.parity.record import Record
 from export.progress import silent
+from export.runtime.guards import observed
 from scriptable import ScorePipeline
 
 
@@ -31,9 +33,9 @@ def ship(
 ) -> list[Record]:
     """Write a trained scorer for every backend, load each file afresh and compare it with eager.
 
-    The calibration and the threshold of the contract come from the held-out windows, the first of
-    which is also what the files are run on as real audio. Writes ``stem`` with each backend's
-    suffix, and ``parity.json``.
+    The calibration, the threshold and the guards of the contract come from the held-out windows,
+    the first of which is also what the files are run on as real audio. Writes ``stem`` with each
+    backend's suffix, and ``parity.json``.
 
     Args:
         pipeline: the trained scorer, N = ``pipeline.num_samples``; left as it was.
@@ -59,12 +61,16 @@ def ship(
     pipeline = with_plain_weights(pipeline).eval()
     with torch.no_grad():
         scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
-    contract = make_contract(pipeline, sample_rate, max(1, n // 2), scores, labels, threshold)
+    guards = observed(windows, sample_rate)
+    contract = make_contract(
+        pipeline, sample_rate, max(1, n // 2), scores, labels, threshold, guards
+    )
     row = scorer_row(pipeline, stem)
     use = select(list(backends)) if backends else writers()
     trials = make_trials(row, pipeline, windows[0])
     source = source_of(row, pipeline, contract)
-    cells = export_each(out, row, source, trials, use, silent, unlimited())
-    records = [record for found in cells for record in found]
-    write_json(records, out / "parity.json")
+    with staged_folder(out) as staging:
+        cells = export_each(staging, row, source, trials, use, silent, unlimited())
+        records = [record for found in cells for record in found]
+        write_json(records, staging / "parity.json")
     return records

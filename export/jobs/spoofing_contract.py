@@ -5,6 +5,7 @@ from torch import Tensor
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.runtime import contract as contracts
 from export.runtime.contract import Audio, Contract, Decision, Windows
+from export.runtime.guards import Guards
 from scriptable import SPOOFING_COSTS, ScorePipeline
 
 
@@ -15,8 +16,12 @@ def make_contract(
     scores: Tensor,
     labels: Tensor,
     threshold: ThresholdChoice | None = None,
+    guards: Guards | None = None,
 ) -> Contract:
-    """Calibrate on the held-out part and put the threshold at the operating point."""
+    """Calibrate on the held-out part and put the threshold at the operating point.
+
+    ``guards`` come from what the training part was, see :func:`export.runtime.guards.observed`.
+    """
     point = threshold or ThresholdChoice()
     prior = point.costs(SPOOFING_COSTS).prior
     calibration = calibrate(scores, labels, prior, "bona fide")
@@ -34,6 +39,7 @@ def make_contract(
             operating_point=words,
         ),
         versions=contracts.versions(),
+        guards=guards or Guards(),
         weights_sha256=contracts.weights_sha256(pipeline.state_dict()),
     )
 

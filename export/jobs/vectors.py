@@ -6,7 +6,7 @@ and the decisions that the artefact gave here.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ from torch import Tensor
 
 from export.corpus import BONA_FIDE, synthetic_corpus
 from export.errors import InputError
-from export.files import replacing
-from export.runtime.audio import read_waveform
-from export.runtime.scorer import Scorer, decide
-from scriptable import average_windows
+from export.files import staged_folder
+from export.runtime.audio import Recording
+from export.runtime.scorer import Scorer
 
 INDEX_FILE = "vectors.json"
 
@@ -60,7 +59,11 @@ def cases(sample_rate: int, num_samples: int, hop: int) -> tuple[Case, ...]:
         Case("mono_8000", 8000, 1, at(8000, 0.6), _speech),
         Case("full_scale", sample_rate, 1, size, _extremes),
         Case("full_scale_8000", 8000, 1, at(8000, 0.5), _extremes),
-        Case("silence", sample_rate, 1, max(1, size // 4), _silence),
+        Case("silence", sample_rate, 1, size, _silence),
+        Case("constant", sample_rate, 1, size, _constant),
+        Case("tone", sample_rate, 1, size, _tone),
+        Case("quiet", sample_rate, 1, size, _quiet),
+        Case("antiphase", sample_rate, 2, size, _antiphase),
     )
 
 
@@ -71,16 +74,15 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
         How many recordings there are.
 
     Raises:
-        InputError: if ``folder`` holds anything but vectors.
+        InputError: if ``folder`` holds something, and no vectors; or a file of a name that is
+            needed, and that its index does not list. What else is in it stays.
     """
-    if folder.exists() and not _is_ours(folder):
-        raise InputError(f"{folder}: exists and holds no vectors; give a new folder")
+    listed = _listed(folder)
     contract = scorer.contract
     made = cases(contract.audio.sample_rate, contract.windows.num_samples, contract.windows.hop)
-    with replacing(folder) as temporary:
-        temporary.mkdir()
+    with staged_folder(folder, ours=listed) as temporary:
         index = {
-            "contract": contract.model_dump(mode="json"),
+            "contract": contract.document(),
             "cases": [_write_case(scorer, case, temporary) for case in made],
         }
         text = json.dumps(index, indent=1, allow_nan=False)
@@ -88,20 +90,27 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     return len(made)
 
 
-def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and (
-        (folder / INDEX_FILE).is_file() or next(folder.iterdir(), None) is None
-    )
+def _listed(folder: Path) -> set[str]:
+    """The files that the index in a folder of vectors lists, itself included."""
+    if not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None):
+        return set()
+    try:
+        cases = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["cases"]
+        names = {str(case[key]) for case in cases for key in ("wav", "windows_file")}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{folder}: exists and holds no vectors; give a new folder") from error
+    return {INDEX_FILE, *(name for name in names if Path(name).name == name)}
 
 
 def _write_case(scorer: Scorer, case: Case, folder: Path) -> dict[str, Any]:
     wav, raw = f"{case.name}.wav", f"{case.name}.f32"
     soundfile.write(folder / wav, case.draw(case).numpy(), case.sample_rate, subtype="PCM_16")
-    windows = scorer.cut(read_waveform(folder / wav, scorer.contract.audio.sample_rate).waveform)
+    with Recording(folder / wav, scorer.contract.audio.sample_rate) as recording:
+        windows = scorer.cut(torch.cat(list(recording.blocks())))
     (folder / raw).write_bytes(windows.numpy().astype("<f4").tobytes())
     scores = scorer.score_windows(windows)
-    found = decide(scorer.contract, wav, average_windows(scores)).as_dict()
-    found.pop("file")
+    found = scorer.judge(wav, scores, recording.meter).as_entry()
+    del found["file"], found["error"]
     return {
         "name": case.name,
         "wav": wav,
@@ -153,3 +162,24 @@ def _extremes(case: Case) -> Tensor:
 
 def _silence(case: Case) -> Tensor:
     return torch.zeros(case.samples, dtype=torch.int16)
+
+
+def _constant(case: Case) -> Tensor:
+    return torch.full((case.samples,), _FULL_SCALE // 3, dtype=torch.int16)
+
+
+def _tone(case: Case) -> Tensor:
+    time = torch.arange(case.samples, dtype=torch.float64) / case.sample_rate
+    wave = torch.sin(2 * torch.pi * 440 * time)
+    return (wave * 0.3 * _FULL_SCALE).round().to(torch.int16)
+
+
+def _quiet(case: Case) -> Tensor:
+    """Of at most one step: the quietest sound that the file can hold."""
+    return _speech(case).sign()
+
+
+def _antiphase(case: Case) -> Tensor:
+    """Two channels that mix down to nothing."""
+    voice = _speech(replace(case, channels=1))
+    return torch.cat([voice, -voice], dim=1)

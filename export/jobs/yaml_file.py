@@ -46,6 +46,9 @@ class YamlFile:
 
     def _read(self) -> Any:
         yaml = require("yaml")
+        if self.path.exists() and not self.path.is_file():
+            # A pipe would wait for ever.
+            raise InputError(f"{self.path}: is no regular file")
         try:
             with self.path.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)
@@ -53,8 +56,13 @@ class YamlFile:
             raise InputError(f"{self.path}: {error.strerror or error}") from error
         if len(text) > _MOST_BYTES:
             raise InputError(f"{self.path}: larger than {_MOST_BYTES // 1000} KB")
-        loader = self._loader(yaml)(text)
+        loader = None
         try:
+            text.decode("utf-8")
+            # The parser calls itself for each level, before a node is there to be looked at.
+            if _deepest(yaml, text) > _DEEPEST:
+                raise InputError(f"{self.path}: nested more than {_DEEPEST} deep")
+            loader = self._loader(yaml)(text)
             node = loader.get_single_node()
             if node is None:
                 return None
@@ -69,8 +77,12 @@ class YamlFile:
             raise InputError(f"{self.path}{line}: not YAML: {problem}") from error
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path}: not text in UTF-8") from error
+        except ValueError as error:
+            # A date such as 2024-99-99 is one in form only.
+            raise InputError(f"{self.path}: a value that is none: {error}") from error
         finally:
-            loader.dispose()
+            if loader is not None:
+                loader.dispose()
 
     def _loader(self, yaml: Any) -> Any:
         class Loader(yaml.SafeLoader):  # type: ignore[misc, name-defined]
@@ -99,3 +111,17 @@ class YamlFile:
             seen.add(name)
             self.lines[(*keys, name)] = line
             yield from self._walk(value, (*keys, name), depth + 1)
+
+
+def _deepest(yaml: Any, text: bytes) -> int:
+    """How deep a document is nested, by its events, which need no recursion."""
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        deepest = max(deepest, depth)
+        if deepest > _DEEPEST:
+            break
+    return deepest

@@ -5,38 +5,30 @@ mixdown, sample scale and resampling is true of training, of parity and of scori
 """
 
 import os
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from export.errors import InputError, MissingPackageError
+from export.runtime._containers import Container, Incomplete, examine
+from export.runtime.guards import Meter
+from export.runtime.resampling import Resampler
 
 MIXDOWN = "mean"
 PCM_SCALE = 1.0 / 32768.0
-RESAMPLING_METHOD = "sinc_interp_hann"
-LOWPASS_FILTER_WIDTH = 6
-ROLLOFF = 0.99
 
 AUDIO_SUFFIXES = (".flac", ".wav")
 
-# The resampling kernel has about this many taps in all: two rates without a common divisor
-# would need gigabytes of them.
-_MAX_KERNEL = 20_000_000
+# Samples of all channels that are decoded at once.
+_BLOCK = 1 << 17
 
-# A header that says 1 Hz must not turn a megabyte into gigabytes.
-_MAX_STRETCH = 16
-
-_BLOCK = 1 << 16
-
-# Writers that stream to a pipe cannot know the length and leave a placeholder of about this size.
-_STREAMED_SIZE = 0x7FFFF000
+# What libsndfile says of a length that it does not know.
+_UNKNOWN = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -84,42 +76,8 @@ def _load_soundfile() -> ModuleType:
     return module
 
 
-def resample(waveform: Tensor, source_rate: int, sample_rate: int) -> Tensor:
-    """Resample (..., N) to (..., ceil(N·sample_rate/source_rate)) with the contract's parameters.
-
-    The formula is :class:`export.runtime.contract.Audio`'s; beyond both ends the waveform is zero.
-
-    Raises:
-        InputError: if the rates have no common divisor large enough for a filter of sane size, or
-            the waveform would grow more than 16 times.
-    """
-    if source_rate == sample_rate:
-        return waveform
-    common = gcd(source_rate, sample_rate)
-    source, target = source_rate // common, sample_rate // common
-    if source * target > _MAX_KERNEL or target > _MAX_STRETCH * source:
-        raise InputError(
-            f"{source_rate} Hz cannot be resampled to {sample_rate} Hz here (the rates have no "
-            "useful common divisor, or are too far apart): convert the audio with another tool "
-            "first"
-        )
-    length = -(-waveform.shape[-1] * target // source)
-    # torchaudio rounds the length in float32, and from 6 s on drops a sample of some recordings:
-    # more zeros at the end, and the exact length after. In float32 its filter is 1e-4 off.
-    zeros = source * (2 + (length >> 23))
-    resampled: Tensor = load_torchaudio().functional.resample(
-        torch.nn.functional.pad(waveform, (0, zeros)).double(),
-        source_rate,
-        sample_rate,
-        lowpass_filter_width=LOWPASS_FILTER_WIDTH,
-        rolloff=ROLLOFF,
-        resampling_method=RESAMPLING_METHOD,
-    )
-    return resampled[..., :length].to(waveform.dtype)
-
-
-def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Audio:
-    """Read an audio file as one channel of float32 at ``sample_rate``.
+class Recording:
+    """An audio file, opened, whose waveform comes block by block; a context manager.
 
     Channels are averaged first, the mean is resampled after. 16-bit samples are divided by 32768.
 
@@ -127,103 +85,158 @@ def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Audio:
         path: a WAV or FLAC file, or any other format that libsndfile reads.
         sample_rate: the rate wanted, in Hz.
 
+    Attributes:
+        notes: what is done to the file, and what cannot be known of it.
+        meter: what :class:`export.runtime.guards.Guards` look at, complete after the last block.
+
     Raises:
-        InputError: if the file is missing, empty, truncated, no audio, or holds NaN or infinity.
-        MissingPackageError: if soundfile, or torchaudio for resampling, cannot be imported.
+        InputError: if the file is missing, empty, truncated, no audio, or holds several recordings.
+        MissingPackageError: if soundfile cannot be imported.
     """
-    if sample_rate <= 0:
-        raise InputError(f"sample rate: expected a positive number of Hz, got {sample_rate}")
-    path = Path(path)
-    _check_file(path)
-    samples, source_rate = _read_samples(path)
-    notes = []
-    if samples.shape[1] > 1:
-        notes.append(f"mixed down from {samples.shape[1]} channels")
-    waveform = samples.mean(dim=1) if samples.shape[1] > 1 else samples[:, 0]
-    if not bool(torch.isfinite(waveform).all()):
-        raise InputError(f"{path}: holds NaN or infinite samples; repair or re-export the file")
-    if source_rate != sample_rate:
-        notes.append(f"resampled from {source_rate} Hz")
-        try:
-            waveform = resample(waveform, source_rate, sample_rate)
-        except MissingPackageError:
-            raise
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-    return Audio(waveform.contiguous(), tuple(notes))
+
+    def __init__(self, path: str | os.PathLike[str], sample_rate: int) -> None:
+        if sample_rate <= 0:
+            raise InputError(f"sample rate: expected a positive number of Hz, got {sample_rate}")
+        self.path = Path(path)
+        container = _checked(self.path)
+        self._file = _open(self.path, container)
+        rate, channels = int(self._file.samplerate), int(self._file.channels)
+        self._resampler = None
+        notes = [container.note] if container.note else []
+        if channels > 1:
+            notes.append(f"mixed down from {channels} channels")
+        if rate != sample_rate:
+            notes.append(f"resampled from {rate} Hz")
+            try:
+                self._resampler = Resampler(rate, sample_rate)
+            except InputError as error:
+                self._file.close()
+                raise InputError(f"{self.path}: {error}") from error
+        self.notes = tuple(notes)
+        self.meter = Meter(sample_rate)
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[Tensor]:
+        """The waveform ``[*]`` in float32, in order.
+
+        Raises:
+            InputError: if it ends before its header says, or holds NaN or infinity.
+        """
+        for frames in self._frames():
+            self.meter.hear_channels(frames)
+            mono = frames.double().mean(dim=1).float() if frames.shape[1] > 1 else frames[:, 0]
+            block = mono if self._resampler is None else self._resampler.push(mono)
+            self.meter.hear(block)
+            yield block
+        if self._resampler is not None:
+            block = self._resampler.finish()
+            self.meter.hear(block)
+            yield block
+
+    def _frames(self) -> Iterator[Tensor]:
+        """Samples ``[F, C]`` as they are decoded; memory goes by what is there, not by a header."""
+        soundfile = _load_soundfile()
+        count, promised = 0, int(self._file.frames)
+        if promised >= _UNKNOWN:
+            # At the end of such a file soundfile would fail to seek to where it is.
+            self._file._info.seekable = 0
+            promised = 0
+        size = max(1, _BLOCK // int(self._file.channels))
+        while True:
+            try:
+                data = self._file.read(size, dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                raise InputError(
+                    f"{self.path}: truncated or damaged ({_reason(error)}); "
+                    "copy or download the file again"
+                ) from error
+            if len(data) == 0:
+                break
+            count += len(data)
+            frames = torch.from_numpy(data)
+            if not bool(torch.isfinite(frames).all()):
+                raise InputError(
+                    f"{self.path}: holds NaN or infinite samples; repair or re-export the file"
+                )
+            yield frames
+        if count < promised:
+            raise InputError(
+                f"{self.path}: truncated, {promised} frames promised and {count} there; "
+                "copy or download the file again"
+            )
+        if count == 0:
+            raise InputError(f"{self.path}: holds no samples; record or export the file again")
 
 
-def _check_file(path: Path) -> None:
+def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Audio:
+    """Read an audio file as one channel of float32 at ``sample_rate``, all of it.
+
+    Raises:
+        InputError: as :class:`Recording` does.
+        MissingPackageError: likewise.
+    """
+    with Recording(path, sample_rate) as recording:
+        waveform = torch.cat(list(recording.blocks()))
+        return Audio(waveform.contiguous(), recording.notes)
+
+
+def _checked(path: Path) -> Container:
     if path.is_dir():
         raise InputError(f"{path}: is a directory; give a WAV or FLAC file")
     if not path.is_file():
         state = "is no regular file" if path.exists() else "no such file"
         raise InputError(f"{path}: {state}; check the path")
     try:
-        with path.open("rb") as file:
-            missing = _missing_wav_bytes(file)
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty (0 bytes); copy or record the file again")
+        return examine(path)
+    except Incomplete as error:
+        raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: is empty (0 bytes); copy or record the file again")
-    if missing > 0:
-        raise InputError(
-            f"{path}: truncated, {missing} bytes of audio that its header promises are missing; "
-            "copy or download the file again"
-        )
 
 
-def _missing_wav_bytes(file: BinaryIO) -> int:
-    """How many bytes the data chunk of a RIFF file lacks; 0 for other formats.
-
-    libsndfile shortens such a file without a word, so its own frame count cannot tell.
-    """
-    end = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    header = file.read(12)
-    if header[:4] != b"RIFF" or header[8:12] != b"WAVE":
-        return 0
-    while len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            return 0 if size >= _STREAMED_SIZE else max(0, file.tell() + size - end)
-        file.seek(size + size % 2, os.SEEK_CUR)
-    return 0
-
-
-def _read_samples(path: Path) -> tuple[Tensor, int]:
+def _open(path: Path, container: Container) -> Any:
     soundfile = _load_soundfile()
     try:
-        file = soundfile.SoundFile(str(path))
+        if container.patches:
+            return soundfile.SoundFile(_Patched(path.open("rb"), container.patches))
+        # As bytes: a name need not be UTF-8, and soundfile would encode it strictly.
+        return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
     # soundfile answers a suffix such as .raw with TypeError: it would need to be told the format.
     except (soundfile.SoundFileError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{path}: not readable as audio ({_reason(error)}); give a WAV or FLAC file"
         ) from error
-    with file:
-        try:
-            data = _read_blocks(file)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise InputError(
-                f"{path}: truncated or damaged ({_reason(error)}); copy or download the file again"
-            ) from error
-        promised, rate = int(file.frames), int(file.samplerate)
-    if len(data) < promised:
-        raise InputError(
-            f"{path}: truncated, {promised} frames promised and {len(data)} there; "
-            "copy or download the file again"
-        )
-    if len(data) == 0:
-        raise InputError(f"{path}: holds no samples; record or export the file again")
-    return torch.from_numpy(data), rate
 
 
-def _read_blocks(file: Any) -> np.ndarray:
-    """All frames; memory goes by what is there, not by what a header promises."""
-    blocks = [file.read(_BLOCK, dtype="float32", always_2d=True)]
-    while len(blocks[-1]):
-        blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
-    return np.concatenate(blocks)
+class _Patched:
+    """A file of which some bytes are read as others."""
+
+    def __init__(self, file: BinaryIO, patches: dict[int, bytes]) -> None:
+        self._file = file
+        self._patches = patches
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any file."""
+        begin = self._file.tell()
+        content = bytearray(self._file.read(size))
+        for at, patch in self._patches.items():
+            for offset, byte in enumerate(patch, at - begin):
+                if 0 <= offset < len(content):
+                    content[offset] = byte
+        return bytes(content)
 
 
 def _reason(error: Exception) -> str:

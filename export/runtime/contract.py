@@ -8,24 +8,30 @@ integers to the decision, is in the contract, so that implementations in other l
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 import scriptable
+from export.backends._seal import UNSEALED
 from export.errors import ArtefactError
+from export.runtime._part import Part, left_out, read_object
+from export.runtime.guards import Guards
+
+_SINCE_2 = ("guards", "precision", "notes", "file_sha256")
+
+# A header that asks for more is damaged: nothing is allocated for it.
+_MOST_HZ = 768_000
+_MOST_SAMPLES = 1 << 24
+
+AUTOCAST = "run a .pt or .ptl file outside torch.autocast: in half precision its scores differ"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Audio(_Part):
+class Audio(Part):
     r"""From a file's samples to one mono waveform, in this order: scale, mix down, resample.
 
     Integer samples of B bits are divided by 2^(B−1) (8-bit WAV, which is unsigned, after 128 is
@@ -46,28 +52,33 @@ class Audio(_Part):
     beyond both ends x is zero. In float64, rounded to float32 at the end.
     """
 
-    sample_rate: int = Field(gt=0, description="Hz, of the waveform that the model takes")
-    pcm16_divisor: Literal[32768] = Field(
-        default=32768, description="16-bit samples are divided by this"
+    sample_rate: int = Field(
+        gt=0, le=_MOST_HZ, description="Hz, of the waveform that the model takes"
+    )
+    # Not Literal: to it 6.0 is as good as 6, and other readers take another view.
+    pcm16_divisor: int = Field(
+        default=32768, ge=32768, le=32768, description="16-bit samples are divided by this"
     )
     mixdown: Literal["mean"] = Field(default="mean", description="of the channels, first")
     resampler: Literal["sinc_interp_hann"] = Field(
         default="sinc_interp_hann",
         description="second: Hann-windowed sinc, as torchaudio.functional.resample names it",
     )
-    resampler_lowpass_filter_width: Literal[6] = Field(
-        default=6, description="zero crossings a side"
+    resampler_lowpass_filter_width: int = Field(
+        default=6, ge=6, le=6, description="zero crossings a side"
     )
     resampler_rolloff: float = Field(
         default=0.99, ge=0.99, le=0.99, description="cut-off over the lower Nyquist"
     )
 
 
-class _Windows(_Part):
+class _Windows(Part):
     """From a waveform to the model's input."""
 
-    num_samples: int = Field(gt=0, description="samples N in a window")
-    hop: int = Field(gt=0, description="samples from one window's start to the next's")
+    num_samples: int = Field(gt=0, le=_MOST_SAMPLES, description="samples N in a window")
+    hop: int = Field(
+        gt=0, le=_MOST_SAMPLES, description="samples from one window's start to the next's"
+    )
     tail: Literal["align_end"] = Field(
         default="align_end",
         description="samples left after the last whole window: one more window, ending with them",
@@ -92,39 +103,41 @@ class EmbeddingWindows(_Windows):
     )
 
 
-class Decision(_Part):
+class Decision(Part):
     """From the raw score to a decision: accept when scale·score + offset ≥ threshold."""
 
     polarity: Literal["higher_is_bonafide"] = Field(
         default="higher_is_bonafide", description="of the raw score"
     )
-    scale: float = Field(description="llr = scale·score + offset, in nats")
+    scale: float = Field(gt=0, description="llr = scale·score + offset, in nats")
     offset: float = Field(description="in nats")
     prior: float = Field(gt=0, lt=1, description="probability of bona fide, for the posterior")
     threshold: float = Field(description="on the LLR; bona fide at or above it")
     operating_point: str = Field(description="what the threshold was chosen at, and on what")
 
 
-class SpeakerDecision(_Part):
+class SpeakerDecision(Part):
     """From the raw score to a decision: same when scale·score + offset ≥ threshold."""
 
     polarity: Literal["higher_is_same"] = Field(
         default="higher_is_same", description="of the raw score"
     )
-    scale: float = Field(description="llr = scale·score + offset, in nats")
+    scale: float = Field(gt=0, description="llr = scale·score + offset, in nats")
     offset: float = Field(description="in nats")
     prior: float = Field(gt=0, lt=1, description="probability of same, for the posterior")
     threshold: float = Field(description="on the LLR; same at or above it")
     operating_point: str = Field(description="what the threshold was chosen at, and on what")
 
 
-class Scoring(_Part):
+class Scoring(Part):
     """From two recordings' embeddings to the raw score, by the artefact's method ``verify``."""
 
     backend: Literal["cosine"] = Field(
         default="cosine", description="of the enrolment's and the test's embedding"
     )
-    embedding_dim: int = Field(gt=0, description="D; forward gives [1, D], verify takes two")
+    embedding_dim: int = Field(
+        gt=0, le=_MOST_SAMPLES, description="D; forward gives [1, D], verify takes two"
+    )
     enrolment: Literal["mean_of_unit_vectors"] = Field(
         default="mean_of_unit_vectors",
         description="several enrolment recordings: mean of their embeddings, divided by its length",
@@ -132,11 +145,18 @@ class Scoring(_Part):
     normalisation: Literal["none", "as_norm"] = Field(
         default="none", description="of the cosine, inside verify, by the artefact's own cohort"
     )
-    cohort_size: int = Field(default=0, ge=0, description="embeddings in the cohort")
-    top_n: int = Field(default=0, ge=0, description="cohort scores that each side is normalised by")
+    cohort_size: int = Field(
+        default=0, ge=0, le=_MOST_SAMPLES, description="embeddings in the cohort"
+    )
+    top_n: int = Field(
+        default=0,
+        ge=0,
+        le=_MOST_SAMPLES,
+        description="cohort scores that each side is normalised by",
+    )
 
 
-class Fusion(_Part):
+class Fusion(Part):
     """From the speaker's and the spoofing score to the raw score, inside the method ``verify``."""
 
     form: Literal["sasv_llr"] = Field(
@@ -148,10 +168,15 @@ class Fusion(_Part):
     )
 
 
-class _Document(_Part):
+class _Document(Part):
     """What every task's document says."""
 
-    schema_version: Literal[1] = Field(default=1, description="of this document")
+    schema_version: int = Field(
+        default=2,
+        ge=1,
+        le=2,
+        description="of this document; version 1 has none of the last four fields",
+    )
     task: str = Field(description="what is decided")
     model: str = Field(description="front end, encoder and head, for people")
     audio: Audio
@@ -159,6 +184,41 @@ class _Document(_Part):
     weights_sha256: str = Field(
         pattern="^[0-9a-f]{64}$", description="over the named tensors, see weights_sha256()"
     )
+    guards: Guards | None = Field(
+        default=Guards(), description="beneath which the decision is undecided"
+    )
+    precision: Literal["float32", "mixed16", "int8"] | None = Field(
+        default="float32", description="of the arithmetic inside the file"
+    )
+    notes: tuple[str, ...] | None = Field(
+        default=(AUTOCAST,), strict=False, description="for people"
+    )
+    file_sha256: str | None = Field(
+        default=UNSEALED,
+        pattern="^[0-9a-f]{64}$",
+        description="over the whole file, this field blank; zeros in a zip archive, where "
+        "the digest stands in the archive's comment",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_version(cls, values: Any) -> Any:
+        """Version 1 neither has nor gets what version 2 brought."""
+        if isinstance(values, dict) and values.get("schema_version") == 1:
+            if new := [name for name in _SINCE_2 if values.get(name) is not None]:
+                raise ValueError(f"{new[0]}: is of schema version 2")
+            return {**values, **dict.fromkeys(_SINCE_2)}
+        return values
+
+    @model_validator(mode="after")
+    def _whole(self) -> "_Document":
+        if self.schema_version == 2 and None in [getattr(self, name) for name in _SINCE_2]:
+            raise ValueError("schema version 2 needs " + ", ".join(_SINCE_2))
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """What goes into JSON: of version 1 without the fields that it has not."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Contract(_Document):
@@ -229,14 +289,9 @@ class SASVContract(_SpeakerDocument):
 
     def spoofing(self) -> Contract:
         """What the spoofing score alone means."""
-        return Contract(
-            model=self.model,
-            audio=self.audio,
-            windows=Windows(num_samples=self.windows.num_samples, hop=self.windows.hop),
-            decision=self.countermeasure,
-            versions=self.versions,
-            weights_sha256=self.weights_sha256,
-        )
+        same = {name: getattr(self, name) for name in _Document.model_fields if name != "task"}
+        windows = Windows(num_samples=self.windows.num_samples, hop=self.windows.hop)
+        return Contract(**same, windows=windows, decision=self.countermeasure)
 
 
 SpeakerContract = VerificationContract | SASVContract
@@ -250,36 +305,36 @@ _TASKS: dict[str, type[Contract] | type[VerificationContract] | type[SASVContrac
 
 def parse(text: str, name: str) -> Contract:
     """Read a spoofing contract; ``name`` is the file that it came from, for the error."""
-    contract = _read(Contract, text, name)
-    assert isinstance(contract, Contract)
+    contract = parse_any(text, name)
+    if not isinstance(contract, Contract):
+        raise ArtefactError(f"{name}: score contract: task: expected spoofing, got {contract.task}")
     return contract
 
 
 def parse_any(text: str, name: str) -> AnyContract:
-    """Read the contract of whichever task; ``name`` is the file that it came from."""
-    return _read(_TASKS.get(_task(text), Contract), text, name)
+    """Read the contract of whichever task; ``name`` is the file that it came from.
 
-
-def _task(text: str) -> str:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return ""
-    task = document.get("task") if isinstance(document, dict) else ""
-    return task if isinstance(task, str) else ""
-
-
-def _read(
-    model: type[Contract] | type[VerificationContract] | type[SASVContract], text: str, name: str
-) -> AnyContract:
+    Raises:
+        ArtefactError: if there is none, or it is not exactly a document of this schema: nothing
+            unknown, nothing left out, nothing twice, no number as a text.
+    """
     if not text:
         raise ArtefactError(f"{name}: has no score contract; export it with python -m export")
     try:
-        return model.model_validate_json(text)
+        document = read_object(text)
+        task = document.get("task")
+        if not isinstance(task, str) or task not in _TASKS:
+            raise ValueError(f"task: expected one of {', '.join(_TASKS)}, got {task!r:.40}")
+        contract = _TASKS[task].model_validate_json(text)
+        if absent := left_out(contract, frozenset({"caution"})):
+            raise ValueError(f"{absent}: Field required")
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "document"
         raise ArtefactError(f"{name}: score contract: {place}: {first['msg']}") from error
+    except ValueError as error:
+        raise ArtefactError(f"{name}: score contract: {error}") from error
+    return contract
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,7 @@
 """Compare recordings with a saved verifier and nothing else: embed, enrol, score, decide."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from export.backends import Artefact
 from export.errors import ArtefactError, InputError
-from export.runtime.audio import read_waveform
+from export.runtime.audio import Recording
 from export.runtime.contract import Contract, SASVContract, SpeakerContract
-from export.runtime.scorer import open_artefact, run_windows
-from scriptable import average_windows, cut_windows
+from export.runtime.scorer import UNDECIDED, guarded, open_artefact, refusal, run_windows
+from export.runtime.windows import windows_of
+from scriptable import average_windows
 
 # Vectors shorter than this have no direction in float32.
 _NO_VOICE = 1e-8
@@ -26,19 +27,24 @@ class VerifiedFile:
 
     enrol: tuple[str, ...]
     file: str
-    score: float
-    llr: float
-    posterior: float
+    score: float | None
+    llr: float | None
+    posterior: float | None
     threshold: float
-    decision: str
+    decision: str | None
     bonafide_llr: float | None = None
     """Of bona fide against spoof alone, where the artefact answers both questions."""
     spoofing: str | None = None
-    """bonafide or spoof, likewise."""
+    """bonafide, spoof or undecided, likewise."""
+    reason: str | None = None
+    """Why it is undecided; there are no numbers then."""
+    error: str | None = None
+    """Why the file could not be compared at all."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; without the last two where the artefact answers one question."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """For JSON; without the spoofing half where the artefact answers one question."""
+        half = () if self.spoofing is not None else ("bonafide_llr", "spoofing")
+        return {key: value for key, value in asdict(self).items() if key not in half}
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,11 @@ class Heard:
     """What the artefact makes of a recording."""
 
     name: str
-    embedding: Tensor
-    """``[1, D]``, of length 1."""
+    embedding: Tensor | None
+    """``[1, D]``, of length 1; None where ``reason`` says why it is not to be compared."""
     spoofing_score: float | None
     """None where the artefact has none."""
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,9 @@ class Enrolment:
     """A speaker: unit vector ``[1, D]``, and the recordings that it comes from."""
 
     names: tuple[str, ...]
-    embedding: Tensor
+    embedding: Tensor | None
+    """None where ``reason`` says which recording is not to be compared, and why."""
+    reason: str | None = None
 
 
 class Verifier:
@@ -76,13 +85,28 @@ class Verifier:
         self.name = name
 
     def hear(self, name: str, waveform: Tensor) -> Heard:
-        """Embedding, and spoofing score if there is one, of a recording ``[L]``."""
+        """Embedding, and spoofing score if any, of a recording ``[L]``, whatever is in it."""
+        return self._heard(name, [waveform], lambda: None)
+
+    def hear_file(self, path: Path) -> tuple[Heard, tuple[str, ...]]:
+        """The same of a file, and remarks such as ``resampled from 44100 Hz``."""
+        with Recording(path, self.contract.audio.sample_rate) as recording:
+            heard = self._heard(
+                str(path), recording.blocks(), lambda: refusal(self.contract, recording.meter)
+            )
+            return heard, tuple(f"{path}: {note}" for note in recording.notes)
+
+    def _heard(
+        self, name: str, blocks: Iterable[Tensor], refused: Callable[[], str | None]
+    ) -> Heard:
         windows = self.contract.windows
-        cut = cut_windows(waveform, windows.num_samples, windows.hop)
+        cut = windows_of(blocks, windows.num_samples, windows.hop)
         embeddings, *rest = run_windows(self.artefact, cut, self.name)
-        spoofing = average_windows(rest[0].reshape(-1)) if rest else None
-        if (spoofing is not None) != isinstance(self.contract, SASVContract):
+        if bool(rest) != isinstance(self.contract, SASVContract):
             raise ArtefactError(f"{self.name}: is not of the task {self.contract.task}")
+        if (reason := refused()) is not None:
+            return Heard(name, None, None, reason)
+        spoofing = self._spoofing(rest[0]) if rest else None
         return Heard(name, self._mean(embeddings, name), spoofing)
 
     def enrol(self, recordings: Sequence[Heard]) -> Enrolment:
@@ -94,35 +118,59 @@ class Verifier:
         if not recordings:
             raise InputError("enrol: expected at least one recording")
         names = tuple(heard.name for heard in recordings)
-        embeddings = torch.cat([heard.embedding for heard in recordings])
+        for heard in recordings:
+            if heard.reason is not None:
+                return Enrolment(names, None, f"enrolment {heard.name}: {heard.reason}")
+        embeddings = torch.cat([x.embedding for x in recordings if x.embedding is not None])
         return Enrolment(names, self._mean(embeddings, ", ".join(names)))
 
     def compare(self, enrolment: Enrolment, test: Heard) -> VerifiedFile:
         """One recording against an enrolled speaker."""
+        threshold = self.contract.decision.threshold
+        if enrolment.embedding is None or test.embedding is None:
+            spoofing = UNDECIDED if isinstance(self.contract, SASVContract) else None
+            return VerifiedFile(
+                enrolment.names,
+                test.name,
+                None,
+                None,
+                None,
+                threshold,
+                UNDECIDED,
+                spoofing=spoofing,
+                reason=enrolment.reason or test.reason,
+            )
         inputs = [enrolment.embedding, test.embedding]
-        spoofing: tuple[float, str] | tuple[()] = ()
+        half: tuple[float, str] | tuple[()] = ()
         if isinstance(self.contract, SASVContract) and test.spoofing_score is not None:
             inputs.append(torch.tensor([test.spoofing_score]))
             countermeasure = self.contract.spoofing()
             llr = countermeasure.llr(test.spoofing_score)
-            spoofing = (llr, countermeasure.decide(llr))
+            half = (llr, countermeasure.decide(llr))
         score = self._verify(tuple(inputs), test.name)
         llr = self.contract.llr(score)
+        if not math.isfinite(llr) or (half and not math.isfinite(half[0])):
+            raise ArtefactError(f"{self.name}: scale·score + offset overflows: {test.name}")
         return VerifiedFile(
             enrolment.names,
             test.name,
             score,
             llr,
             self.contract.posterior(llr),
-            self.contract.decision.threshold,
+            threshold,
             self.contract.decide(llr),
-            *spoofing,
+            *half,
         )
 
-    def read(self, path: Path) -> tuple[Tensor, tuple[str, ...]]:
-        """A file's waveform ``[L]``, and remarks such as ``resampled from 44100 Hz``."""
-        audio = read_waveform(path, self.contract.audio.sample_rate)
-        return audio.waveform, tuple(f"{path}: {note}" for note in audio.notes)
+    def unreadable(self, enrolment: Enrolment, file: str, error: str) -> VerifiedFile:
+        """A test recording that could not be compared at all."""
+        threshold = self.contract.decision.threshold
+        return VerifiedFile(enrolment.names, file, None, None, None, threshold, None, error=error)
+
+    def _spoofing(self, scores: Tensor) -> float:
+        if scores.shape[1:].numel() != 1 or not bool(torch.isfinite(scores).all()):
+            raise ArtefactError(f"{self.name}: gives no single finite spoofing score for a window")
+        return average_windows(scores.reshape(-1))
 
     def _mean(self, embeddings: Tensor, what: str) -> Tensor:
         """Mean of unit vectors as a unit vector: ``[K, D]`` → ``[1, D]``."""
@@ -136,11 +184,13 @@ class Verifier:
         return _unit(mean, what).float()
 
     def _verify(self, inputs: tuple[Tensor, ...], what: str) -> float:
-        try:
-            value = float(self.artefact.run("verify", inputs)[0].reshape(()))
-        except Exception as error:  # whatever a runtime raises on a program that is none of ours
-            line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise ArtefactError(f"{self.name}: verify fails on {what} ({line})") from error
+        said = f"{self.name}: verify fails on {what}"
+        (found, *rest) = guarded(self.artefact, "verify", inputs, said)
+        if rest or found.numel() != 1:
+            raise ArtefactError(
+                f"{self.name}: verify gives {list(found.shape)}, expected one number"
+            )
+        value = float(found)
         if not math.isfinite(value):
             raise ArtefactError(f"{self.name}: gives a score that is not finite: {what}")
         return value
@@ -154,9 +204,9 @@ def _unit(vectors: Tensor, what: str) -> Tensor:
     return vectors / norms
 
 
-def load_verifier(path: Path) -> Verifier:
+def load_verifier(path: Path, trust: bool = False) -> Verifier:
     """Load a verifier of any backend, its contract, and check its weights where it holds any."""
-    artefact, contract, note = open_artefact(path)
+    artefact, contract, note = open_artefact(path, trust)
     if isinstance(contract, Contract):
         raise ArtefactError(
             f"{path}: its contract decides bona fide or spoof, not same or different: "

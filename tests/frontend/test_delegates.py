@@ -9,8 +9,8 @@ from artefact_helpers import usable
 from frontend_helpers import noise
 from torch import nn
 
-from export.backends import _base as backends
-from export.backends._base import Source
+from export import backends
+from export.backends import Source
 from export.backends._executorch import operators
 from scriptable import AudioToMelSpectrogramPreprocessor, Fbank, KaldiFbank, KaldiMFCC
 

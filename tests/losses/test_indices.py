@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import scriptable
-from export.backends._base import Source, backends
+from export.backends import Source, backends
 
 CLASSES = 5
 

@@ -4,6 +4,7 @@
 // nativeClose.
 #include <jni.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,12 @@ JNIEXPORT jfloat JNICALL Java_org_scriptable_host_NativeEngine_nativeScore(JNIEn
   return guarded(env, "java/lang/IllegalStateException", jfloat{0}, [&] {
     std::vector<float> samples(static_cast<std::size_t>(size));
     env->GetFloatArrayRegion(window, 0, size, samples.data());
+    // Told as any wrong argument is: a model may well answer such a window.
+    for (const float sample : samples)
+      if (!std::isfinite(sample)) {
+        raise(env, "java/lang/IllegalArgumentException", "window: holds NaN or infinite samples");
+        throw Pending();
+      }
     return jfloat{scorer->score_window(samples.data())};
   });
 }

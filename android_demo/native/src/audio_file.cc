@@ -3,112 +3,159 @@
 #include <sndfile.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <memory>
 
 #include "error.h"
-#include "waveform.h"
 
 namespace spoof {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Writers that stream to a pipe cannot know the length and leave a placeholder of about this size.
-constexpr std::uint32_t kStreamedSize = 0x7FFFF000;
-constexpr sf_count_t kBlockSamples = 1 << 16;
+// Samples of all channels that are decoded at once.
+constexpr std::size_t kBlockSamples = 1 << 17;
+// What libsndfile says of a length that it does not know.
+constexpr sf_count_t kUnknown = sf_count_t{1} << 62;
 
-std::uint32_t little_endian(const char* bytes) {
-  std::uint32_t value = 0;
-  for (int i = 3; i >= 0; --i) value = value << 8 | static_cast<std::uint8_t>(bytes[i]);
-  return value;
-}
-
-// How many bytes the data chunk of a RIFF file lacks: libsndfile shortens such a file without a
-// word, so its own frame count cannot tell.
-std::uint64_t missing_wav_bytes(const std::string& path, std::uint64_t size) {
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 12> header{};
-  if (!file.read(header.data(), header.size())) return 0;
-  if (std::memcmp(header.data(), "RIFF", 4) != 0 || std::memcmp(&header[8], "WAVE", 4) != 0)
-    return 0;
-  std::array<char, 8> chunk{};
-  std::uint64_t place = header.size();
-  while (file.seekg(static_cast<std::streamoff>(place)) && file.read(chunk.data(), chunk.size())) {
-    const std::uint64_t promised = little_endian(&chunk[4]);
-    place += chunk.size();
-    if (std::memcmp(chunk.data(), "data", 4) == 0) {
-      const bool streamed = promised >= kStreamedSize;
-      return streamed || place + promised <= size ? 0 : place + promised - size;
-    }
-    place += promised + promised % 2;
-  }
-  return 0;
-}
-
-void check_file(const std::string& path) {
+Container checked(const std::string& path) {
   if (fs::is_directory(path)) throw Error(path + ": is a directory; give a WAV or FLAC file");
   if (!fs::is_regular_file(path))
     throw Error(path + ": " + (fs::exists(path) ? "is no regular file" : "no such file") +
                 "; check the path");
-  const std::uint64_t size = fs::file_size(path);
-  if (size == 0) throw Error(path + ": is empty (0 bytes); copy or record the file again");
-  if (const std::uint64_t missing = missing_wav_bytes(path, size); missing > 0)
-    throw Error(path + ": truncated, " + std::to_string(missing) +
-                " bytes of audio that its header promises are missing; copy or download the file "
-                "again");
-}
-
-using SoundFile = std::unique_ptr<SNDFILE, decltype(&sf_close)>;
-
-std::vector<float> read_mono(SNDFILE* file, const SF_INFO& info) {
-  const auto channels = static_cast<std::size_t>(info.channels);
-  const sf_count_t block_frames = kBlockSamples / info.channels;
-  std::vector<float> mono, block(kBlockSamples);
-  while (const sf_count_t frames = sf_readf_float(file, block.data(), block_frames)) {
-    for (sf_count_t frame = 0; frame < frames; ++frame) {
-      double sum = 0;
-      for (std::size_t c = 0; c < channels; ++c) sum += block[frame * channels + c];
-      mono.push_back(static_cast<float>(sum / static_cast<double>(channels)));
-    }
+  if (fs::file_size(path) == 0)
+    throw Error(path + ": is empty (0 bytes); copy or record the file again");
+  try {
+    return examine(path);
+  } catch (const Error& error) {
+    throw Error(path + ": " + error.what());
   }
-  return mono;
 }
 
 }  // namespace
 
-Audio read_audio(const std::string& path, int sample_rate) {
-  check_file(path);
+// A file of which some bytes are read as others, for libsndfile.
+struct Recording::Patched {
+  std::FILE* file;
+  std::map<std::int64_t, std::string> patches;
+
+  Patched(const std::string& path, std::map<std::int64_t, std::string> bytes)
+      : file(std::fopen(path.c_str(), "rb")), patches(std::move(bytes)) {
+    if (file == nullptr) throw Error(path + ": cannot be read; check it");
+  }
+  ~Patched() { std::fclose(file); }
+
+  static SF_VIRTUAL_IO functions() {
+    SF_VIRTUAL_IO io{};
+    io.get_filelen = [](void* self) -> sf_count_t {
+      std::FILE* open = static_cast<Patched*>(self)->file;
+      const off_t here = ftello(open);
+      fseeko(open, 0, SEEK_END);
+      const off_t length = ftello(open);
+      fseeko(open, here, SEEK_SET);
+      return length;
+    };
+    io.seek = [](sf_count_t offset, int whence, void* self) -> sf_count_t {
+      std::FILE* open = static_cast<Patched*>(self)->file;
+      fseeko(open, offset, whence);
+      return ftello(open);
+    };
+    io.read = [](void* into, sf_count_t count, void* self) -> sf_count_t {
+      return static_cast<Patched*>(self)->read(static_cast<char*>(into), count);
+    };
+    io.tell = [](void* self) -> sf_count_t { return ftello(static_cast<Patched*>(self)->file); };
+    return io;
+  }
+
+  sf_count_t read(char* into, sf_count_t count) {
+    const std::int64_t begin = ftello(file);
+    const auto found = static_cast<std::int64_t>(
+        std::fread(into, 1, static_cast<std::size_t>(count), file));
+    for (const auto& [at, bytes] : patches)
+      for (std::size_t i = 0; i < bytes.size(); ++i) {
+        const std::int64_t place = at + static_cast<std::int64_t>(i) - begin;
+        if (place >= 0 && place < found) into[place] = bytes[i];
+      }
+    return found;
+  }
+};
+
+Recording::Recording(const std::string& path, int sample_rate) : path_(path), meter_(sample_rate) {
+  const Container container = checked(path);
   SF_INFO info{};
-  const SoundFile file(sf_open(path.c_str(), SFM_READ, &info), sf_close);
-  if (!file)
+  if (container.patches.empty()) {
+    file_ = sf_open(path.c_str(), SFM_READ, &info);
+  } else {
+    patched_ = std::make_unique<Patched>(path, container.patches);
+    SF_VIRTUAL_IO io = Patched::functions();
+    file_ = sf_open_virtual(&io, SFM_READ, &info, patched_.get());
+  }
+  if (file_ == nullptr)
     throw Error(path + ": not readable as audio (" + sf_strerror(nullptr) +
                 "); give a WAV or FLAC file");
-  Audio audio{read_mono(file.get(), info), {}};
-  const auto frames = static_cast<sf_count_t>(audio.waveform.size());
-  if (frames < info.frames)
-    throw Error(path + ": truncated, " + std::to_string(info.frames) + " frames promised and " +
-                std::to_string(frames) + " there; copy or download the file again");
-  if (frames == 0) throw Error(path + ": holds no samples; record or export the file again");
-  for (const float sample : audio.waveform)
-    if (!std::isfinite(sample))
-      throw Error(path + ": holds NaN or infinite samples; repair or re-export the file");
-  if (info.channels > 1)
-    audio.notes.push_back("mixed down from " + std::to_string(info.channels) + " channels");
+  promised_ = info.frames < kUnknown ? info.frames : 0;
+  channels_ = static_cast<std::size_t>(info.channels);
+  if (!container.note.empty()) notes_.push_back(container.note);
+  if (channels_ > 1)
+    notes_.push_back("mixed down from " + std::to_string(channels_) + " channels");
   if (info.samplerate != sample_rate) {
-    audio.notes.push_back("resampled from " + std::to_string(info.samplerate) + " Hz");
+    notes_.push_back("resampled from " + std::to_string(info.samplerate) + " Hz");
     try {
-      audio.waveform = resample(audio.waveform, info.samplerate, sample_rate);
+      resampler_.emplace(info.samplerate, sample_rate);
     } catch (const Error& error) {
+      sf_close(file_);
       throw Error(path + ": " + error.what());
     }
   }
-  return audio;
+}
+
+Recording::~Recording() { sf_close(file_); }
+
+bool Recording::next(std::vector<float>& block) {
+  block.clear();
+  if (over_) return false;
+  const std::size_t wanted = std::max<std::size_t>(1, kBlockSamples / channels_);
+  samples_.resize(wanted * channels_);
+  const sf_count_t count =
+      sf_readf_float(file_, samples_.data(), static_cast<sf_count_t>(wanted));
+  if (sf_error(file_) != SF_ERR_NO_ERROR)
+    throw Error(path_ + ": truncated or damaged (" + sf_strerror(file_) +
+                "); copy or download the file again");
+  if (count == 0) {
+    finish(block);
+    return true;
+  }
+  const auto frames = static_cast<std::size_t>(count);
+  read_ += count;
+  for (std::size_t i = 0; i < frames * channels_; ++i)
+    if (!std::isfinite(samples_[i]))
+      throw Error(path_ + ": holds NaN or infinite samples; repair or re-export the file");
+  meter_.hear_channels(samples_.data(), frames, channels_);
+  mono_.resize(frames);
+  for (std::size_t frame = 0; frame < frames; ++frame) {
+    double sum = 0;
+    for (std::size_t c = 0; c < channels_; ++c) sum += samples_[frame * channels_ + c];
+    mono_[frame] = static_cast<float>(sum / static_cast<double>(channels_));
+  }
+  if (resampler_) {
+    resampler_->push(mono_, block);
+  } else {
+    block = mono_;
+  }
+  meter_.hear(block.data(), block.size());
+  return true;
+}
+
+void Recording::finish(std::vector<float>& block) {
+  over_ = true;
+  if (read_ < promised_)
+    throw Error(path_ + ": truncated, " + std::to_string(promised_) + " frames promised and " +
+                std::to_string(read_) + " there; copy or download the file again");
+  if (read_ == 0) throw Error(path_ + ": holds no samples; record or export the file again");
+  if (!resampler_) return;
+  resampler_->finish(block);
+  meter_.hear(block.data(), block.size());
 }
 
 }  // namespace spoof

@@ -1,9 +1,11 @@
 #include "contract.h"
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
-#include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
 
 #include "error.h"
 
@@ -11,6 +13,12 @@ namespace spoof {
 namespace {
 
 using nlohmann::json;
+
+// As export/runtime/contract.py and _part.py have them.
+constexpr std::int64_t kMostHz = 768'000;
+constexpr std::int64_t kMostSamples = 1 << 24;
+constexpr std::int64_t kMostNumbers = 1 << 24;
+constexpr int kDeepest = 16;
 
 // An object of the document. Every field is read or named: what is left over is unknown, and
 // could change what the score means.
@@ -22,37 +30,72 @@ class Part {
 
   Part part(const char* name) { return Part(get(name), place_ + name + "."); }
 
-  // A field that schema 1 leaves no choice in.
-  template <typename T>
-  void fixed(const char* name, const T& expected) {
+  // A field that the schema leaves no choice in.
+  void fixed(const char* name, const char* expected) {
+    if (text(name) != expected) fail(name, std::string("expected \"") + expected + "\"");
+  }
+
+  void fixed(const char* name, std::int64_t expected) {
     const json& found = get(name);
-    if (found != json(expected)) fail(name, "expected " + json(expected).dump() + ", got " + found.dump());
+    if (!found.is_number_integer() || found.get<double>() != static_cast<double>(expected))
+      fail(name, "expected " + std::to_string(expected) + ", got " + shown(found));
+  }
+
+  void fixed(const char* name, double expected) {
+    if (number(name) != expected) fail(name, "expected " + json(expected).dump());
   }
 
   std::string text(const char* name) {
     const json& found = get(name);
-    if (!found.is_string()) fail(name, "expected a string");
+    if (!found.is_string()) fail(name, "expected a string, got " + shown(found));
     return found.get<std::string>();
+  }
+
+  std::string one_of(const char* name, std::initializer_list<const char*> known) {
+    const std::string found = text(name);
+    if (std::find(known.begin(), known.end(), found) == known.end())
+      fail(name, "expected one of another kind than \"" + found + "\"");
+    return found;
+  }
+
+  void hex(const char* name) {
+    const std::string found = text(name);
+    if (found.size() != 64 || found.find_first_not_of("0123456789abcdef") != std::string::npos)
+      fail(name, "expected 64 hexadecimal digits");
   }
 
   double number(const char* name) {
     const json& found = get(name);
-    if (!found.is_number()) fail(name, "expected a number");
+    if (!found.is_number()) fail(name, "expected a number, got " + shown(found));
     return found.get<double>();
   }
 
-  std::int64_t count(const char* name) {
+  // A number for which holds what inside() says.
+  template <typename Inside>
+  double number(const char* name, const char* expected, Inside inside) {
+    const double found = number(name);
+    if (!inside(found)) fail(name, std::string("expected ") + expected);
+    return found;
+  }
+
+  std::int64_t count(const char* name, std::int64_t most, std::int64_t least = 1) {
     const json& found = get(name);
-    const double value = found.is_number_integer() ? found.get<double>() : 0;
-    if (value < 1 || value > std::numeric_limits<std::int32_t>::max())
-      fail(name, "expected a positive whole number, got " + found.dump());
+    const double value = found.is_number_integer() ? found.get<double>() : -1;
+    if (value < static_cast<double>(least) || value > static_cast<double>(most))
+      fail(name, "expected a whole number from " + std::to_string(least) + " to " +
+                     std::to_string(most) + ", got " + shown(found));
     return found.get<std::int64_t>();
   }
 
-  // For people and other implementations: nothing here depends on it.
-  void skip(std::initializer_list<const char*> names) {
-    for (const char* name : names) seen_.push_back(name);
+  // All values of a list, or of an object, are strings.
+  void texts(const char* name, json::value_t kind) {
+    const json& found = get(name);
+    if (found.type() != kind) fail(name, "expected strings, got " + shown(found));
+    for (const json& value : found)
+      if (!value.is_string()) fail(name, "expected strings, got " + shown(value));
   }
+
+  bool has(const char* name) const { return value_.contains(name); }
 
   void finish() const {
     for (const auto& [name, field] : value_.items())
@@ -61,10 +104,19 @@ class Part {
   }
 
   [[noreturn]] void fail(const std::string& name, const std::string& what) const {
-    throw Error("score contract: " + place_ + name + ": " + what);
+    // A name from the document may hold anything.
+    std::string said = "score contract: " + place_ + name + ": " + what;
+    for (char& letter : said)
+      if (static_cast<unsigned char>(letter) < ' ' || letter == 0x7f) letter = '?';
+    throw Error(said);
   }
 
  private:
+  static std::string shown(const json& value) {
+    const std::string text = value.is_structured() ? value.type_name() : value.dump();
+    return text.substr(0, 40);
+  }
+
   const json& get(const char* name) {
     seen_.push_back(name);
     const auto found = value_.find(name);
@@ -78,56 +130,124 @@ class Part {
 };
 
 void read_audio(Part audio, Contract& contract) {
-  contract.sample_rate = static_cast<int>(audio.count("sample_rate"));
-  audio.fixed("pcm16_divisor", 32768);
+  contract.sample_rate = static_cast<int>(audio.count("sample_rate", kMostHz));
+  audio.fixed("pcm16_divisor", std::int64_t{32768});
   audio.fixed("mixdown", "mean");
   audio.fixed("resampler", "sinc_interp_hann");
-  audio.fixed("resampler_lowpass_filter_width", 6);
+  audio.fixed("resampler_lowpass_filter_width", std::int64_t{6});
   audio.fixed("resampler_rolloff", 0.99);
   audio.finish();
 }
 
 void read_windows(Part windows, const char* combine, Contract& contract) {
-  contract.num_samples = windows.count("num_samples");
-  contract.hop = windows.count("hop");
+  contract.num_samples = windows.count("num_samples", kMostSamples);
+  contract.hop = windows.count("hop", kMostSamples);
   windows.fixed("tail", "align_end");
   windows.fixed("short", "repeat");
   windows.fixed("combine", combine);
   windows.finish();
 }
 
-void read_decision(Part decision, Contract& contract) {
-  decision.fixed("polarity", "higher_is_bonafide");
-  contract.scale = decision.number("scale");
+void read_decision(Part decision, const char* polarity, Contract& contract) {
+  decision.fixed("polarity", polarity);
+  contract.scale = decision.number("scale", "a number above 0", [](double x) { return x > 0; });
   contract.offset = decision.number("offset");
-  contract.prior = decision.number("prior");
-  if (!(contract.prior > 0 && contract.prior < 1)) decision.fail("prior", "expected one in (0, 1)");
+  contract.prior =
+      decision.number("prior", "one in (0, 1)", [](double x) { return x > 0 && x < 1; });
   contract.threshold = decision.number("threshold");
-  decision.skip({"operating_point"});
+  decision.text("operating_point");
   decision.finish();
+}
+
+void read_scoring(Part scoring) {
+  scoring.fixed("backend", "cosine");
+  scoring.count("embedding_dim", kMostNumbers);
+  scoring.fixed("enrolment", "mean_of_unit_vectors");
+  scoring.one_of("normalisation", {"none", "as_norm"});
+  scoring.count("cohort_size", kMostNumbers, 0);
+  scoring.count("top_n", kMostNumbers, 0);
+  scoring.finish();
+}
+
+void read_fusion(Part fusion) {
+  fusion.fixed("form", "sasv_llr");
+  fusion.number("spoof_prior", "one in (0, 1)", [](double x) { return x > 0 && x < 1; });
+  fusion.finish();
+}
+
+Guards read_guards(Part part) {
+  const auto positive = [](double x) { return x > 0; };
+  Guards guards;
+  guards.min_seconds = part.number("min_seconds", "one from 0 to 3600",
+                                   [](double x) { return x >= 0 && x <= 3600; });
+  guards.min_level_dbfs = part.number("min_level_dbfs", "one from -200 to 0",
+                                      [](double x) { return x >= -200 && x <= 0; });
+  guards.max_amplitude = part.number("max_amplitude", "a number above 0", positive);
+  guards.max_tonality_db = part.number("max_tonality_db", "a number above 0", positive);
+  part.fixed("clip_level", kClipLevel);
+  guards.max_clipped =
+      part.number("max_clipped", "one in (0, 1]", [](double x) { return x > 0 && x <= 1; });
+  guards.max_cancellation_db = part.number("max_cancellation_db", "a number above 0", positive);
+  part.finish();
+  return guards;
 }
 
 Contract read(const json& document) {
   Part all(document, "");
-  all.fixed("schema_version", 1);
   Contract contract;
+  contract.schema_version = static_cast<int>(all.count("schema_version", 2));
   const std::string task = all.text("task");
   if (task == "spoofing") {
     read_windows(all.part("windows"), "mean", contract);
-    read_decision(all.part("decision"), contract);
+    read_decision(all.part("decision"), "higher_is_bonafide", contract);
   } else if (task == "sasv") {
     read_windows(all.part("windows"), "mean_of_unit_vectors", contract);
-    read_decision(all.part("countermeasure"), contract);
-    all.skip({"decision", "scoring", "fusion", "caution"});
+    // Of two recordings compared, which nothing here does: read for its form alone.
+    Contract speaker;
+    read_decision(all.part("decision"), "higher_is_same", speaker);
+    read_decision(all.part("countermeasure"), "higher_is_bonafide", contract);
+    read_scoring(all.part("scoring"));
+    read_fusion(all.part("fusion"));
+    if (all.has("caution")) all.text("caution");
     contract.score_result = 1;
   } else {
     all.fail("task", "expected \"spoofing\" or \"sasv\", got \"" + task + "\"");
   }
   read_audio(all.part("audio"), contract);
-  all.skip({"model", "versions", "weights_sha256"});
+  all.text("model");
+  all.texts("versions", json::value_t::object);
+  all.hex("weights_sha256");
+  if (contract.schema_version == 2) {
+    contract.guards = read_guards(all.part("guards"));
+    all.one_of("precision", {"float32", "mixed16", "int8"});
+    all.texts("notes", json::value_t::array);
+    all.hex("file_sha256");
+  }
   all.finish();
   return contract;
 }
+
+// Refuses what different readers would take differently: a field twice, and a depth that a reader
+// which calls itself may not survive.
+class Strict {
+ public:
+  bool operator()(int depth, json::parse_event_t event, json& parsed) {
+    using Event = json::parse_event_t;
+    if (event == Event::object_start || event == Event::array_start) {
+      if (depth >= kDeepest)
+        throw Error("score contract: nested more than " + std::to_string(kDeepest) + " deep");
+      if (event == Event::object_start) names_.emplace_back();
+    } else if (event == Event::object_end) {
+      names_.pop_back();
+    } else if (event == Event::key && !names_.back().insert(parsed.get<std::string>()).second) {
+      throw Error("score contract: a field stands twice");
+    }
+    return true;
+  }
+
+ private:
+  std::vector<std::set<std::string>> names_;
+};
 
 }  // namespace
 
@@ -139,7 +259,10 @@ double Contract::posterior(double llr) const {
 
 Contract parse_contract(const std::string& text) {
   try {
-    return read(json::parse(text));
+    // The parser would pass over a byte order mark, which is none of JSON.
+    if (text.compare(0, 3, "\xef\xbb\xbf") == 0) throw Error("score contract: is no JSON document");
+    Strict strict;
+    return read(json::parse(text, std::ref(strict)));
   } catch (const json::exception&) {
     throw Error("score contract: is no JSON document");
   }

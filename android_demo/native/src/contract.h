@@ -2,11 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "guards.h"
 
 namespace spoof {
 
 struct Contract {
+  // 2, or 1, which has no guards and no digest of the file.
+  int schema_version = 0;
   int sample_rate = 0;
   std::int64_t num_samples = 0;
   std::int64_t hop = 0;
@@ -16,6 +21,7 @@ struct Contract {
   double threshold = 0;
   // Which of forward's results is the spoofing score: a SASV artefact gives an embedding first.
   std::size_t score_result = 0;
+  std::optional<Guards> guards;
 
   double llr(double score) const { return scale * score + offset; }
   // Probability of bona fide at the contract's prior.

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <optional>
 
+#include "digest.h"
 #include "error.h"
 
 // In libexecutorch_threadpool.so; the wheel leaves the header out.
@@ -111,6 +112,7 @@ void check_file(const std::string& path) {
 
 Program::Program(const std::string& path, int threads) : path_(path), threads_(threads) {
   check_file(path);
+  digest_ = check_digest(path);
   start_runtime();
   logged.clear();
   if (threads > 1)

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,12 @@ using executorch::runtime::EValue;
 // Not thread-safe, as the runtime's Module is not.
 class Program {
  public:
-  // Loads all methods; throws Error, with the path in front, for a file that is no whole program.
+  // Loads all methods; throws Error, with the path in front, for a file that is no whole program, or
+  // that is not the one its digest is of: that is checked before the runtime sees any of it.
   Program(const std::string& path, int threads);
 
+  // The digest that the file was held against before it was loaded; none where it holds none.
+  const std::optional<std::string>& digest() const { return digest_; }
   const std::vector<std::string>& methods() const { return methods_; }
   bool has(const std::string& method) const;
   // Whether the method takes one float32 tensor [1, columns], or up to some number of rows.
@@ -31,6 +35,7 @@ class Program {
   std::string path_;
   int threads_;
   std::unique_ptr<executorch::extension::Module> module_;
+  std::optional<std::string> digest_;
   std::vector<std::string> methods_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <executorch/extension/tensor/tensor.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "error.h"
@@ -30,9 +31,21 @@ Scorer::Scorer(const std::string& path, int threads)
   if (!program_.takes_row("forward", contract_.num_samples))
     throw Error(path + ": its forward takes no window of the contract's " +
                 std::to_string(contract_.num_samples) + " samples");
+  if (contract_.schema_version == 1)
+    note_ = "file not verified, a contract of version 1 has no digest of it";
+  else if (!program_.digest())
+    throw Error(path + ": not verified: it holds no digest, which its contract promises");
 }
 
 float Scorer::score_window(const float* window) {
+  const float score = run_window(window);
+  if (!std::isfinite(score)) throw Error(path_ + ": gives a score that is not finite");
+  return score;
+}
+
+float Scorer::run_window(const float* window) {
+  if (!std::all_of(window, window + contract_.num_samples, [](float x) { return std::isfinite(x); }))
+    throw Error("window: holds NaN or infinite samples");
   // The runtime reads its inputs only.
   const auto input = executorch::extension::from_blob(
       const_cast<float*>(window), {1, static_cast<int>(contract_.num_samples)});
@@ -42,21 +55,32 @@ float Scorer::score_window(const float* window) {
   const auto& tensor = results[contract_.score_result].toTensor();
   if (tensor.numel() != 1 || tensor.scalar_type() != executorch::aten::ScalarType::Float)
     throw Error(path_ + ": its forward gives no float32 score");
-  const float score = *tensor.const_data_ptr<float>();
-  if (!std::isfinite(score)) throw Error(path_ + ": gives a score that is not finite");
-  return score;
+  return *tensor.const_data_ptr<float>();
 }
 
 double Scorer::score(const std::vector<float>& waveform) {
-  const auto length = static_cast<std::int64_t>(waveform.size());
-  const auto starts = window_starts(length, contract_.num_samples, contract_.hop);
+  WindowCutter cutter(contract_.num_samples, contract_.hop);
   double sum = 0;
-  if (length < contract_.num_samples) {
-    sum = score_window(repeat_to(waveform, contract_.num_samples).data());
-  } else {
-    for (const std::int64_t start : starts) sum += score_window(waveform.data() + start);
-  }
-  return sum / static_cast<double>(starts.size());
+  std::int64_t count = 0;
+  const auto add = [&](const float* window) {
+    sum += score_window(window);
+    ++count;
+  };
+  cutter.push(waveform, add);
+  cutter.finish(add);
+  if (count == 0) throw Error("recording: holds no samples");
+  return sum / static_cast<double>(count);
+}
+
+std::optional<std::string> Scorer::refusal(const Meter& meter) const {
+  return contract_.guards ? contract_.guards->refusal(meter) : std::nullopt;
+}
+
+double Scorer::llr(double score) const {
+  const double llr = contract_.llr(score);
+  if (!std::isfinite(llr))
+    throw Error(path_ + ": scale*score + offset overflows at a score of " + std::to_string(score));
+  return llr;
 }
 
 }  // namespace spoof

@@ -3,6 +3,8 @@
 // Prints what python -m export score prints; bad input is one line and exit code 2.
 #include <getopt.h>
 
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -13,6 +15,7 @@
 #include "audio_file.h"
 #include "error.h"
 #include "scorer.h"
+#include "waveform.h"
 
 namespace {
 
@@ -68,55 +71,128 @@ Arguments read_arguments(int argc, char** argv) {
   return arguments;
 }
 
+// What would steer a terminal is shown as a question mark.
+std::string printable(std::string text) {
+  for (char& letter : text)
+    if (static_cast<unsigned char>(letter) < ' ' || letter == 0x7f) letter = '?';
+  return text;
+}
+
+ordered_json entry_of(const std::string& path, double threshold) {
+  return {{"file", path},       {"score", nullptr},         {"llr", nullptr},
+          {"posterior", nullptr}, {"threshold", threshold}, {"decision", nullptr},
+          {"reason", nullptr},  {"error", nullptr}};
+}
+
 ordered_json score_file(spoof::Scorer& scorer, const std::string& path) {
   const spoof::Contract& contract = scorer.contract();
-  const spoof::Audio audio = spoof::read_audio(path, contract.sample_rate);
-  const double score = scorer.score(audio.waveform);
-  for (const std::string& note : audio.notes) std::cerr << "note: " << path << ": " << note << "\n";
-  const double llr = contract.llr(score);
-  return {{"file", path},
-          {"score", score},
-          {"llr", llr},
-          {"posterior", contract.posterior(llr)},
-          {"threshold", contract.threshold},
-          {"decision", contract.decide(llr)}};
+  spoof::Recording recording(path, contract.sample_rate);
+  spoof::WindowCutter cutter(contract.num_samples, contract.hop);
+  std::vector<float> block;
+  double sum = 0;
+  std::int64_t count = 0;
+  const auto add = [&](const float* window) {
+    sum += scorer.run_window(window);
+    ++count;
+  };
+  while (recording.next(block)) cutter.push(block, add);
+  cutter.finish(add);
+  for (const std::string& note : recording.notes())
+    std::cerr << "note: " << printable(path) << ": " << note << "\n";
+  ordered_json entry = entry_of(path, contract.threshold);
+  if (const auto reason = scorer.refusal(recording.meter())) {
+    entry["decision"] = "undecided";
+    entry["reason"] = *reason;
+    return entry;
+  }
+  const double score = sum / static_cast<double>(count);
+  if (!std::isfinite(score)) throw spoof::Error(path + ": its score is not finite");
+  const double llr = scorer.llr(score);
+  entry["score"] = score;
+  entry["llr"] = llr;
+  entry["posterior"] = contract.posterior(llr);
+  entry["decision"] = contract.decide(llr);
+  return entry;
 }
 
-void print_table(const ordered_json& results) {
-  std::printf("%9s %9s %9s  %-8s  %s\n", "score", "LLR", "posterior", "decision", "file");
-  for (const auto& result : results)
-    std::printf("%9.4f %9.4f %9.4f  %-8s  %s\n", result["score"].get<double>(),
-                result["llr"].get<double>(), result["posterior"].get<double>(),
-                result["decision"].get<std::string>().c_str(),
-                result["file"].get<std::string>().c_str());
+void print_row(const ordered_json& entry) {
+  for (const char* name : {"score", "llr", "posterior"}) {
+    if (entry[name].is_null())
+      std::printf("%10s", "-");
+    else
+      std::printf("%10.4f", entry[name].get<double>());
+  }
+  const std::string reason =
+      entry["reason"].is_null() ? "" : "  (" + entry["reason"].get<std::string>() + ")";
+  std::printf("  %-10s  %s%s\n", entry["decision"].get<std::string>().c_str(),
+              printable(entry["file"].get<std::string>()).c_str(), reason.c_str());
 }
 
-void run(int argc, char** argv) {
+// Each result when it is there, so that none is lost with a later one.
+class Results {
+ public:
+  explicit Results(bool json) : json_(json) {
+    if (!json_) std::printf("%10s%10s%10s  %-10s  %s\n", "score", "llr", "posterior", "decision", "file");
+  }
+
+  void add(const ordered_json& entry) {
+    if (json_) {
+      // A file's name need not be UTF-8; JSON must.
+      const auto text = entry.dump(1, ' ', true, ordered_json::error_handler_t::replace);
+      std::printf("%s%s", count_ == 0 ? "[\n" : ",\n", text.c_str());
+    } else if (entry["error"].is_null()) {
+      print_row(entry);
+    }
+    ++count_;
+    flush();
+  }
+
+  void finish() {
+    if (json_) std::printf("\n]\n");
+    flush();
+  }
+
+ private:
+  static void flush() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout))
+      throw std::runtime_error("standard output: cannot be written");
+  }
+
+  bool json_;
+  int count_ = 0;
+};
+
+// Whether all recordings could be read.
+bool run(int argc, char** argv) {
   const Arguments arguments = read_arguments(argc, argv);
   spoof::Scorer scorer(arguments.model, arguments.threads);
-  ordered_json results = ordered_json::array();
-  for (const std::string& path : arguments.recordings) results.push_back(score_file(scorer, path));
-  if (arguments.json) {
-    // A file's name need not be UTF-8; JSON must.
-    const auto text = results.dump(1, ' ', true, ordered_json::error_handler_t::replace);
-    std::printf("%s\n", text.c_str());
-  } else {
-    print_table(results);
+  if (!scorer.note().empty()) std::cerr << "note: " << scorer.note() << "\n";
+  Results results(arguments.json);
+  bool all = true;
+  for (const std::string& path : arguments.recordings) {
+    try {
+      results.add(score_file(scorer, path));
+    } catch (const spoof::Error& error) {
+      all = false;
+      std::cerr << "error: " << printable(error.what()) << "\n";
+      ordered_json entry = entry_of(path, scorer.contract().threshold);
+      entry["error"] = error.what();
+      results.add(entry);
+    }
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout))
-    throw spoof::Error("standard output: cannot be written");
+  results.finish();
+  return all;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    run(argc, argv);
-    return 0;
+    return run(argc, argv) ? 0 : kBadInput;
   } catch (const std::bad_alloc&) {
     std::cerr << "error: out of memory\n";
   } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
+    std::cerr << "error: " << printable(error.what()) << "\n";
   }
   return kBadInput;
 }

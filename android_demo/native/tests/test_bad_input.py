@@ -92,7 +92,7 @@ CONTRACTS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "none": (lambda document: "", "has no score contract"),
     "no JSON": (lambda document: "{nonsense", "is no JSON"),
     "a list": (lambda document: "[]", "expected an object"),
-    "newer": (changed("schema_version", value=2), "schema_version"),
+    "newer": (changed("schema_version", value=3), "schema_version"),
     "no decision": (changed("decision"), "decision: is missing"),
     "another task": (changed("task", value="verification"), "task"),
     "a field that is not known": (changed("windows", "vad", value="energy"), "windows.vad"),
@@ -150,10 +150,15 @@ def test_files_that_are_no_recording(
     path = tmp_path / "bad.wav"
     make(path, wav.read_bytes())
     model = artefacts.path("executorch_xnnpack")
-    ran = program("--json", model, path)
-    assert_refused(ran, str(path), said)
-    # A good file before a bad one: nothing half-done on stdout.
-    assert_refused(program("--json", model, wav, path), str(path), said)
+    ran = program("--json", model, path, wav)
+    assert ran.code == 2
+    bad, good = json.loads(ran.out)
+    assert [bad[key] for key in ("file", "score", "llr", "decision")] == [str(path), *3 * [None]]
+    assert bad["error"].startswith(f"{path}: ") and said in bad["error"]
+    # A good file behind a bad one is scored all the same.
+    assert good["score"] is not None and good["error"] is None
+    (line,) = ran.err.splitlines()
+    assert line == f"error: {bad['error']}"
 
 
 def test_a_score_that_is_not_finite(tmp_path: Path, wav: Path, program: Program) -> None:
@@ -163,7 +168,53 @@ def test_a_score_that_is_not_finite(tmp_path: Path, wav: Path, program: Program)
             parameter.fill_(float("nan"))
     text = contract_of(pipeline).model_dump_json()
     path = save_as("executorch_portable", pipeline, text, tmp_path / "bad.portable.pte")
-    assert_refused(program(path, wav), str(path), "not finite")
+    ran = program(path, wav)
+    assert ran.code == 2 and len(ran.out.splitlines()) == 1
+    assert ran.err == f"error: {wav}: its score is not finite\n"
+
+
+def test_a_flipped_bit_is_told_before_the_runtime_sees_it(
+    artefacts: Artefacts, tmp_path: Path, wav: Path, program: Program
+) -> None:
+    """One byte, set to 0, crashed XNNPACK: the digest is checked before."""
+    content = bytearray(artefacts.path("executorch_xnnpack").read_bytes())
+    path = tmp_path / "flipped.pte"
+    for place in (58, len(content) // 3, len(content) - 20):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        assert_refused(program(path, wav), str(path), "damaged: its sha256 is ")
+
+
+def test_a_version_1_file_scores_with_a_note(
+    artefacts: Artefacts, tmp_path: Path, wav: Path, program: Program
+) -> None:
+    document = artefacts.contract.document() | {"schema_version": 1}
+    for name in ("guards", "precision", "notes", "file_sha256"):
+        del document[name]
+    path = tmp_path / "old.xnnpack.pte"
+    save_as("executorch_xnnpack", artefacts.pipeline, json.dumps(document), path)
+    silent = write_wav(tmp_path / "silent.wav", torch.zeros(6000))
+    ran = program("--json", path, wav, silent)
+    assert ran.code == 0, ran.err
+    assert ran.err == "note: file not verified, a contract of version 1 has no digest of it\n"
+    assert all(entry["score"] is not None for entry in json.loads(ran.out))
+
+
+def test_undecided_is_no_error(
+    artefacts: Artefacts, tmp_path: Path, wav: Path, program: Program
+) -> None:
+    silent = write_wav(tmp_path / "silent.wav", torch.zeros(6000))
+    loud = write_wav(tmp_path / "loud.wav", 9000 * voice(6000), subtype="FLOAT")
+    model = artefacts.path("executorch_xnnpack")
+    ran = program("--json", model, silent, loud, wav)
+    assert ran.code == 0, ran.err
+    first, second, third = json.loads(ran.out)
+    assert (first["decision"], first["score"]) == ("undecided", None)
+    assert first["reason"] == "too quiet: -200.0 dBFS, at least -60.0 are needed"
+    assert second["reason"].startswith("out of scale: samples up to ")
+    assert third["decision"] in ("bonafide", "spoof")
+    assert "undecided" in program(model, silent).out.splitlines()[1]
 
 
 @pytest.mark.parametrize(

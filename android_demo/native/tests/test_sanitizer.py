@@ -38,9 +38,18 @@ def seeds(folder: Path) -> list[bytes]:
         ("d.wav", "FLOAT", 2, 8000),
         ("e.wav", "PCM_U8", 1, 11025),
         ("f.flac", "PCM_16", 1, 22050),
+        ("g.aiff", "PCM_16", 1, 16000),
+        ("h.au", "PCM_16", 2, 16000),
+        ("i.w64", "PCM_16", 1, 16000),
+        ("j.rf64", "PCM_16", 1, 16000),
+        ("k.ogg", "VORBIS", 1, 16000),
+        ("l.nist", "PCM_16", 1, 16000),
+        ("m.caf", "PCM_16", 1, 16000),
+        ("n.mp3", "MPEG_LAYER_III", 1, 16000),
     ):
         sound = torch.stack([voice(rate // 10, seed=c, rate=rate) for c in range(channels)], 1)
-        soundfile.write(folder / name, sound.numpy(), rate, subtype=subtype)
+        kind = name.rpartition(".")[2].upper()
+        soundfile.write(folder / name, sound.numpy(), rate, subtype=subtype, format=kind)
         made.append((folder / name).read_bytes())
     riff = made[0]
     made.append(riff[:36] + b"LIST" + struct.pack("<I", 10) + bytes(10) + riff[36:])

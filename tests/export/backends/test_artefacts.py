@@ -1,5 +1,6 @@
 """Files that are damaged, foreign or tampered with, and files that are being written."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from torch import nn
 
 from export import backends
 from export.backends import Artefact, Backend, Source
+from export.backends._seal import seal
 from export.errors import ArtefactError, InputError
 from export.runtime.scorer import load_scorer
 
@@ -51,9 +53,8 @@ def test_a_good_file_scores(artefacts: Artefacts, name: str, wav: Path, command:
     ran = command("score", artefacts.path(name), wav)
     assert ran.code == 0
     assert str(wav) in ran.out
-    verified = "weights verified by sha256"
-    unverified = "weights not verified, the format keeps no named tensors"
-    assert ran.err == f"note: {name}: {verified if name in VERIFIED else unverified}\n"
+    verified = "file and weights" if name in VERIFIED else "file"
+    assert ran.err == f"note: {name}: {verified} verified by sha256\n"
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -162,8 +163,11 @@ def test_a_program_that_does_not_fit_its_contract_is_refused(
     text = contract.model_copy(update={"windows": short}).model_dump_json()
     for name in ("torchscript", "torch_export", "executorch_xnnpack"):
         path = save_as(name, pipeline, text, tmp_path / f"misfit{usable(name).suffix}")
-        ran = command("score", path, wav)
-        assert_refused(ran, f"{path}: fails on a window of {WINDOW - 1} samples")
+        assert_refused(command("score", path, wav), f"{path}: takes windows of shape ")
+    # A trace says nothing of its shape before it is run.
+    path = save_as("trace", pipeline, text, tmp_path / "misfit.trace.pt")
+    ran = command("score", path, wav)
+    assert ran.code == 2 and f"{path}: fails on a window of {WINDOW - 1} samples" in ran.err
 
 
 def test_a_score_that_is_not_finite_is_refused(wav: Path, tmp_path: Path, command: Command) -> None:
@@ -172,7 +176,9 @@ def test_a_score_that_is_not_finite_is_refused(wav: Path, tmp_path: Path, comman
         pipeline.encoder.embedding.bias[0] = float("nan")
     path = tmp_path / "nan.pt"
     save_as("torchscript", pipeline, contract_of(pipeline).model_dump_json(), path)
-    assert_refused(command("score", path, wav, "--json"), f"{path}: gives a score", "not finite")
+    ran = command("score", path, wav, "--json")
+    assert ran.code == 2
+    assert json.loads(ran.out)[0]["error"] == f"{path}: gives a score that is not finite"
 
 
 @pytest.mark.parametrize("name", VERIFIED)
@@ -200,6 +206,9 @@ def test_a_weight_changed_in_the_saved_file_is_noticed(
         with torch.no_grad():
             next(module.parameters()).view(-1)[0].mul_(1.0001)
         torch.jit.save(module, str(path), _extra_files=extra)
+    with pytest.raises(ArtefactError, match=r"edited\.pt: not verified: it holds no digest"):
+        load_scorer(path)
+    seal(path)
     with pytest.raises(ArtefactError, match=r"edited\.pt: its weights are not the ones"):
         load_scorer(path)
 
@@ -241,8 +250,12 @@ def test_bad_audio_in_a_process_of_its_own(
         text=True,
         check=False,
     )
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == f"error: {missing}: no such file; check the path\n"
+    assert ran.returncode == 2
+    good, bad = json.loads(ran.stdout)
+    assert good["error"] is None and good["score"] is not None
+    assert bad["error"] == f"{missing}: no such file; check the path"
+    (_, line) = ran.stderr.splitlines()
+    assert line == f"error: {bad['error']}"
 
 
 # Writing.
@@ -283,24 +296,31 @@ def a_source(module: nn.Module | None = None) -> Source:
 def test_a_failing_save_leaves_nothing(tmp_path: Path, folder: bool, error: Exception) -> None:
     with pytest.raises(type(error)):
         backends.save(Fake("half", folder, error), a_source(), tmp_path / "new" / "a.fake")
-    assert list((tmp_path / "new").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_failing_save_leaves_the_older_file_as_it_was(tmp_path: Path, folder: bool) -> None:
     path = tmp_path / "a.fake"
-    backends.save(Fake("old", folder), a_source(), path)
+    backends.save(Fake("old"), a_source(), path)
     with pytest.raises(RuntimeError):
         backends.save(Fake("new", folder, RuntimeError("late")), a_source(), path)
     assert list(tmp_path.iterdir()) == [path]
-    assert (path / "part" if folder else path).read_text() == "old"
+    assert path.read_text() == "old"
 
 
-@pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize("new", [False, True])
-def test_a_new_save_takes_the_place_of_an_older_one(tmp_path: Path, old: bool, new: bool) -> None:
+def test_a_folder_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.fake"
-    backends.save(Fake("old", old), a_source(), path)
+    backends.save(Fake("mine", folder=True), a_source(), path)
+    with pytest.raises(InputError, match="is a folder, which is never replaced"):
+        backends.save(Fake("new"), a_source(), path)
+    assert (path / "part").read_text() == "mine"
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_new_save_takes_the_place_of_an_older_file(tmp_path: Path, new: bool) -> None:
+    path = tmp_path / "a.fake"
+    backends.save(Fake("old"), a_source(), path)
     backend = Fake("new", new)
     backends.save(backend, a_source(), path)
     assert list(tmp_path.iterdir()) == [path]

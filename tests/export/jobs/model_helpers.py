@@ -21,6 +21,10 @@ class Tiny(nn.Module):
         self.conv = nn.Conv1d(n_features, width, 3)
         self.out = nn.Linear(width, embedding_dim)
 
+    @classmethod
+    def small(cls, n_features: int) -> "Tiny":
+        return cls(n_features, width=4)
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.out(torch.relu(self.conv(features)).mean(2))
 
@@ -37,6 +41,19 @@ class Eager(Tiny):
 
 def number(value: int = 3) -> int:
     return value
+
+
+def annotated(n_features: int) -> nn.Module:
+    return Tiny(n_features)
+
+
+def found(n_features):
+    net = Tiny(n_features)
+    return net
+
+
+def sometimes(n_features):
+    return Tiny(n_features) if n_features else print("it ran")
 """
 CONFIG = """\
 name: tiny scorer

@@ -1,7 +1,9 @@
 """``export model``: a user's network, configuration and weights into proven files."""
 
 import json
+import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,8 +231,20 @@ WRONG = [
     (
         "type: own_net.Tiny\n  args:\n    n_features: 8",
         "type: own_net.number",
-        "scorer.yaml:10: encoder.type: own_net.number makes a int, not a torch.nn.Module",
+        "scorer.yaml:10: encoder.type: own_net.number is no torch.nn.Module class, nor annotated",
     ),
+    (
+        "type: own_net.Tiny\n  args:\n    n_features: 8",
+        "type: os.system\n  args:\n    command: echo it ran",
+        "scorer.yaml:10: encoder.type: os.system is no torch.nn.Module class, nor annotated",
+    ),
+    (
+        "type: own_net.Tiny\n  args:\n    n_features: 8",
+        "type: builtins.dict",
+        "scorer.yaml:10: encoder.type: builtins.dict is no torch.nn.Module class",
+    ),
+    ("name: tiny scorer", "name: 2024-99-99", "scorer.yaml: a value that is none: month must be"),
+    ("name: tiny scorer", "name: " + "[" * 500 + "]" * 500, "nested more than 30 deep"),
     ("n_features: 8", "n_feature: 8", "scorer.yaml:12: encoder.args.n_feature: unknown argument"),
     ("n_features: 8", "n_features: 9", "scorer.yaml:9: encoder: the network fails on [1, 8, 32]: "),
     ("embedding_dim: 6", "embedding_dim: 5", "expected shape [B, 5], got [1, 6]"),
@@ -267,6 +281,44 @@ def test_a_bad_configuration_is_one_line_with_file_and_line(
     ran = command("model", own.config(old, new), "--out", own.folder / "out", *TWO)
     assert_refused(ran, f"{own.folder / 'scorer.yaml'}", said)
     assert not (own.folder / "out").exists()
+
+
+def test_functions_that_make_a_module_are_taken_and_others_are_not_called(own: Own) -> None:
+    import own_net
+
+    from export.modules import makes_module
+
+    assert makes_module(own_net.Tiny) and makes_module(own_net.annotated)
+    assert makes_module(own_net.found) and makes_module(own_net.Tiny.small)
+    for other in (own_net.number, own_net.sometimes, os.system, subprocess.run, dict, 3, print):
+        assert not makes_module(other), other
+    assert not makes_module(torch.hub.load)
+
+
+def test_files_that_are_no_configuration_are_one_line(own: Own, command: Command) -> None:
+    own.config().write_bytes(CONFIG.encode("utf-16"))
+    out = own.folder / "out"
+    assert_refused(command("model", own.folder / "scorer.yaml", "--out", out), "scorer.yaml")
+    os.mkfifo(own.folder / "pipe.yaml")
+    assert_refused(command("model", own.folder / "pipe.yaml", "--out", out), "no regular file")
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz")
+@pytest.mark.filterwarnings("ignore:.*[Ss]parse")
+@pytest.mark.filterwarnings("ignore:.*TypedStorage")
+def test_weights_that_are_no_plain_tensors_are_named(own: Own, command: Command) -> None:
+    weight = own.state["encoder.out.weight"]
+    special = {
+        "layout sparse_coo": weight.to_sparse(),
+        "without values": weight.to("meta"),
+        "float8_e4m3fn": weight.to(torch.float8_e4m3fn),
+        "quantised": torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8),
+    }
+    for said, tensor in special.items():
+        path = own.folder / "weights.pt"
+        torch.save(own.state | {"encoder.out.weight": tensor}, path)
+        options = ("--checkpoint", path, "--out", own.folder / "out", *TWO)
+        assert_refused(command("model", own.config(), *options), "weights.pt: ", said)
 
 
 def test_a_head_with_several_scores_is_no_scorer(own: Own, command: Command) -> None:

@@ -21,7 +21,6 @@ from artefact_helpers import (
     WINDOW,
     Artefacts,
     Command,
-    assert_refused,
     contract_of,
     eager_score,
     tiny_pipeline,
@@ -36,7 +35,7 @@ from export.errors import ArtefactError
 from export.runtime.audio import read_waveform
 from export.runtime.scorer import Scorer
 
-KEYS = ["file", "score", "llr", "posterior", "threshold", "decision"]
+KEYS = ["file", "score", "llr", "posterior", "threshold", "decision", "reason", "error"]
 
 # Length of the audio → where its windows of 4000 samples begin at a hop of 1500.
 LENGTHS = {
@@ -142,7 +141,7 @@ def test_stereo_at_another_rate_is_mixed_down_and_resampled(
     path = write_wav(tmp_path / "stereo.wav", torch.stack([left, right], 1), 44100, "FLOAT")
     ran = command("score", artefacts.path(name), path, "--json")
     assert ran.code == 0
-    assert ran.err.splitlines()[:-1] == [
+    assert ran.err.splitlines()[1:] == [
         f"note: {path}: mixed down from 2 channels",
         f"note: {path}: resampled from 44100 Hz",
     ]
@@ -262,9 +261,20 @@ def test_bad_audio_is_one_line_that_names_the_file(
     bad = tmp_path / "bad.wav"
     bad_audio(kind, bad)
     artefact = artefacts.path("torchscript")
-    for files in ((bad,), (good, bad), (bad, good), (good, bad, good)):
-        # Nothing on stdout: neither half a list nor half a table.
-        assert_refused(command("score", artefact, *files, *option), f"{bad}: {BAD[kind]}", ";")
+    for files in ((bad,), (good, bad, good)):
+        # The others are scored all the same, and what is on stdout is whole.
+        ran = command("score", artefact, *files, *option)
+        assert ran.code == 2
+        (_, line) = ran.err.splitlines()
+        assert line.startswith(f"error: {bad}: {BAD[kind]}") and ";" in line
+        assert "Traceback" not in line
+        if option:
+            found = json.loads(ran.out)
+            assert [entry["file"] for entry in found] == [str(path) for path in files]
+            assert [entry["error"] is None for entry in found] == [p is good for p in files]
+            assert all((e["score"] is None) == (e["error"] is not None) for e in found)
+        else:
+            assert ran.out.count(str(good)) == files.count(good) and str(bad) not in ran.out
 
 
 def test_missing_arguments_are_bad_usage(artefacts: Artefacts, command: Command) -> None:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from export import backends
 from export.backends import Source
+from export.backends._seal import seal
 from export.errors import ArtefactError, InputError
 from export.runtime.audio import read_waveform
 from export.runtime.contract import (
@@ -41,6 +42,7 @@ from export.runtime.contract import (
     parse_any,
     weights_sha256,
 )
+from export.runtime.guards import Guards
 from export.runtime.scorer import load_scorer
 from export.runtime.verifier import Heard, load_verifier
 from export.speech import HINT, speech_files
@@ -57,8 +59,9 @@ from scriptable import (
 DIM = 8
 SCALE, OFFSET, THRESHOLD, PRIOR = 1.5, -0.75, 0.25, 0.1
 CAUTION = "untrained: it proves the path only"
-KEYS = ["enrol", "file", "score", "llr", "posterior", "threshold", "decision"]
-SASV_KEYS = [*KEYS, "bonafide_llr", "spoofing"]
+FIRST = ["enrol", "file", "score", "llr", "posterior", "threshold", "decision"]
+KEYS = [*FIRST, "reason", "error"]
+SASV_KEYS = [*FIRST, "bonafide_llr", "spoofing", "reason", "error"]
 TASKS = ("verification", "sasv")
 
 
@@ -91,6 +94,7 @@ def contract_for(task: str, module: nn.Module, **decision: float) -> SpeakerCont
         "caution": CAUTION,
         "versions": {"torch": torch.__version__},
         "weights_sha256": weights_sha256(module.state_dict()),
+        "guards": Guards(min_seconds=0.05),
     }
     if task == "verification":
         return VerificationContract(**common)
@@ -187,7 +191,8 @@ def test_human_recordings_get_the_same_decisions_everywhere(made: Made, task: st
         if usable(name).unavailable():
             continue
         verifier = load_verifier(made.path(task, name))
-        heard = [verifier.hear(path.name, verifier.read(path)[0][: 2 * RATE]) for path in human]
+        waves = [read_waveform(path, RATE).waveform[: 2 * RATE] for path in human]
+        heard = [verifier.hear(p.name, w) for p, w in zip(human, waves, strict=True)]
         enrolment = verifier.enrol(heard[:2])
         results = [verifier.compare(enrolment, test) for test in heard[2:]]
         decisions[name] = [result.decision for result in results]
@@ -256,6 +261,7 @@ def test_the_threshold_in_the_contract_alone_changes_the_decision(
     [before] = json.loads(command("score", path, wav, "--json").out)
     moved = {"bonafide": "9e9", "spoof": "-99"}[before["decision"]]
     patch_contract(path, '"threshold": 0.5', f'"threshold": {moved}')
+    seal(path)
     [after] = json.loads(command("score", path, wav, "--json").out)
     assert {before["decision"], after["decision"]} == {"bonafide", "spoof"}
     assert after == {**before, "threshold": float(moved), "decision": after["decision"]}
@@ -273,6 +279,7 @@ def test_the_threshold_of_a_verifier_changes_its_decision(
     [before] = json.loads(command(*arguments).out)
     moved = {"same": "9999", "different": "-999"}[before["decision"]]
     patch_contract(path, '"threshold": 0.25', f'"threshold": {moved}')
+    seal(path)
     [after] = json.loads(command(*arguments).out)
     assert {before["decision"], after["decision"]} == {"same", "different"}
     assert after == {**before, "threshold": float(moved), "decision": after["decision"]}
@@ -340,9 +347,35 @@ def test_bad_usage_and_bad_audio_are_one_line(made: Made, tmp_path: Path, comman
         ran = command("verify", artefact, *given)
         assert (ran.code, ran.out) == (2, "") and "Traceback" not in ran.err
     none = tmp_path / "none.wav"
-    for given in ((wav, none), (none, wav)):
-        ran = command("verify", artefact, "--enrol", given[0], "--test", wav, given[1], "--json")
-        assert_refused(ran, f"{none}: no such file")
+    ran = command("verify", artefact, "--enrol", none, "--test", wav, "--json")
+    assert ran.code == 2 and ran.out == "" and f"error: {none}: no such file" in ran.err
+    ran = command("verify", artefact, "--enrol", wav, "--test", none, wav, "--json")
+    assert ran.code == 2 and f"error: {none}: no such file" in ran.err
+    bad, good = json.loads(ran.out)
+    assert bad["error"].startswith(f"{none}: no such file") and bad["decision"] is None
+    assert good["error"] is None and good["score"] is not None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_silence_is_undecided_as_a_test_and_as_an_enrolment(
+    made: Made, task: str, tmp_path: Path, command: Command
+) -> None:
+    artefact = made.path(task, "torchscript")
+    wav = write_wav(tmp_path / "a.wav", voice(WINDOW))
+    silent = write_wav(tmp_path / "silent.wav", torch.zeros(WINDOW))
+    for enrol, test, said in (
+        ((wav,), silent, "too quiet: "),
+        ((silent,), wav, f"enrolment {silent}: too quiet: "),
+        ((wav, silent), wav, f"enrolment {silent}: too quiet: "),
+    ):
+        ran = command("verify", artefact, "--enrol", *enrol, "--test", test, "--json")
+        assert ran.code == 0, ran.err
+        (found,) = json.loads(ran.out)
+        assert list(found) == (KEYS if task == "verification" else SASV_KEYS)
+        assert found["decision"] == "undecided" and found["reason"].startswith(said)
+        assert [found[key] for key in ("score", "llr", "posterior")] == [None] * 3
+        if task == "sasv":
+            assert (found["spoofing"], found["bonafide_llr"]) == ("undecided", None)
 
 
 def test_both_ways_to_give_several_files(made: Made, tmp_path: Path, command: Command) -> None:

@@ -154,10 +154,10 @@ class ScoringSession(
         open: () -> InputStream,
     ): (ScreenState) -> ScreenState =
         try {
-            val waveform = open().use { scorer.waveform(Wav.read(it.buffered())) }
+            val wav = open().use { Wav.read(it.buffered()) }
             val start = nanoTime()
-            val scored = scorer.scoreWaveform(waveform)
-            val millis = (nanoTime() - start) / NANOS_A_MILLI / scored.windowScores.size
+            val scored = scorer.score(wav)
+            val millis = (nanoTime() - start) / NANOS_A_MILLI / maxOf(1, scored.windowScores.size)
             val trace = scored.windowScores.map { scorer.contract.llr(it.toDouble()) }
             val work = Work.ScoredFile(name, scored.windowScores.size)
             ({ it.copy(work = work, verdict = scored.verdict, trace = trace, windowMillis = millis) })
@@ -201,7 +201,7 @@ class ScoringSession(
             state.copy(
                 work = work,
                 verdict = verdicts.lastOrNull() ?: state.verdict,
-                trace = (state.trace + verdicts.map { it.llr }).takeLast(ScreenState.TRACE),
+                trace = (state.trace + verdicts.mapNotNull { it.llr }).takeLast(ScreenState.TRACE),
                 windowMillis = if (verdicts.isEmpty()) state.windowMillis else millis,
             )
         )

@@ -14,6 +14,7 @@ class ScreenText(private val resources: Resources, private val runtime: PackedRu
         when (state.verdict?.decision) {
             Decision.BONAFIDE -> text(R.string.bonafide)
             Decision.SPOOF -> text(R.string.spoof)
+            Decision.UNDECIDED -> text(R.string.undecided)
             null -> text(if (state.modelFailed) R.string.no_model else R.string.no_verdict)
         }
 
@@ -21,11 +22,12 @@ class ScreenText(private val resources: Resources, private val runtime: PackedRu
         val ready = state.model as? ModelState.Ready
         val verdict = state.verdict
         if (verdict == null || ready == null) return ""
+        val llr = verdict.llr ?: return verdict.reason.orEmpty()
         return text(
             R.string.numbers,
-            verdict.llr,
+            llr,
             verdict.threshold,
-            verdict.posterior * PERCENT,
+            (verdict.posterior ?: 0.0) * PERCENT,
             ready.contract.decision.prior,
         )
     }

@@ -43,6 +43,7 @@ class ScreenView(activity: Activity, private val text: ScreenText, actions: Scre
             when (state.verdict?.decision) {
                 Decision.BONAFIDE -> bonafide
                 Decision.SPOOF -> spoof
+                Decision.UNDECIDED,
                 null -> plain
             }
         )

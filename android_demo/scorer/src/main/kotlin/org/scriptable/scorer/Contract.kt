@@ -23,14 +23,22 @@ data class DecisionContract(
     val operatingPoint: String,
 )
 
-/** What a spoofing score means; every number that the app shows comes from here. */
+/**
+ * What a spoofing score means; every number that the app shows comes from here.
+ *
+ * Of version 1, [guards] and [fileSha256] are null: the model decides on anything, and its file cannot
+ * be verified.
+ */
 data class Contract(
+    val schemaVersion: Int,
     val model: String,
     val audio: AudioContract,
     val windows: WindowContract,
     val decision: DecisionContract,
     val versions: Map<String, String>,
     val weightsSha256: String,
+    val guards: Guards?,
+    val fileSha256: String?,
 ) {
     /** The ExecuTorch that made the model, null when the contract does not name it. */
     val exporter: String?
@@ -65,4 +73,7 @@ data class Contract(
 enum class Decision(val label: String) {
     BONAFIDE("bonafide"),
     SPOOF("spoof"),
+
+    /** The contract allows no decision on this audio. */
+    UNDECIDED("undecided"),
 }

@@ -70,7 +70,8 @@ private class WavReader(private val stream: InputStream) {
 
     private fun readData(size: Long): Wav {
         if (channels == 0) throw AudioException("WAV header: no format before the data")
-        val streamed = size >= STREAMED_SIZE
+        // A writer that was stopped, too, leaves the length open.
+        val streamed = size >= STREAMED_SIZE || size == 0L
         if (!streamed && size > Wav.MAX_BYTES) throw tooLong()
         val content = if (streamed) rest() else bytes(size.toInt(), "audio").array()
         val frame = 2 * channels

@@ -6,6 +6,7 @@ import org.junit.Test
 
 class ContractTest {
     private val contract = Contract.parse(document())
+    private val newer = Contract.parse(guarded())
 
     private fun refusal(text: String): String =
         assertThrows(ContractException::class.java) { Contract.parse(text) }.message!!
@@ -16,6 +17,10 @@ class ContractTest {
         assertEquals(WindowContract(4, 2), contract.windows)
         assertEquals(DecisionContract(2.0, -1.0, 0.5, 0.25, "test"), contract.decision)
         assertEquals("1.5.1", contract.versions["executorch"])
+        assertEquals(listOf(1, null, null), listOf(contract.schemaVersion, contract.guards, contract.fileSha256))
+        assertEquals(2, newer.schemaVersion)
+        assertEquals(Guards(0.0, -60.0, 4.0, 45.0, 0.1, 12.0), newer.guards)
+        assertEquals("0".repeat(64), newer.fileSha256)
     }
 
     @Test
@@ -38,13 +43,13 @@ class ContractTest {
     @Test
     fun saysWhichFieldIsWrong() {
         assertEquals("the model has no score contract", refusal(" "))
-        assertEquals("score contract: expected a JSON object", refusal("[1]"))
+        assertEquals("score contract: not JSON of a contract: expected a JSON object", refusal("[1]"))
         assertEquals(
             "score contract: audio.sample_rate: missing",
             refusal(document().replace("\"sample_rate\": 16000,", "")),
         )
         assertEquals(
-            "score contract: windows.hop: expected a whole number above 0, got 0",
+            "score contract: windows.hop: expected a whole number from 1 to 16777216, got 0",
             refusal(document(hop = 0)),
         )
         assertEquals(
@@ -64,8 +69,8 @@ class ContractTest {
             refusal(document().replace("\"spoofing\"", "\"sasv\"")),
         )
         assertEquals(
-            "score contract: schema_version: expected 1, got 2",
-            refusal(document().replace("\"schema_version\": 1", "\"schema_version\": 2")),
+            "score contract: schema_version: expected a whole number from 1 to 2, got 3",
+            refusal(document().replace("\"schema_version\": 1", "\"schema_version\": 3")),
         )
         assertEquals(
             "score contract: windows.tail: expected align_end, got drop",

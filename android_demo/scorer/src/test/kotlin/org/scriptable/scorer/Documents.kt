@@ -1,6 +1,23 @@
 package org.scriptable.scorer
 
-/** A contract like the exporter's, with a window of [numSamples] samples. */
+/** As [document], of version 2, which has guards and a digest. */
+internal fun guarded(numSamples: Int = 4, hop: Int = 2, minSeconds: Double = 0.0): String =
+    document(numSamples, hop)
+        .replace("\"schema_version\": 1", "\"schema_version\": 2")
+        .replace(
+            "\"versions\"",
+            """
+            "guards": {
+              "min_seconds": $minSeconds, "min_level_dbfs": -60.0, "max_amplitude": 4.0,
+              "max_tonality_db": 45.0, "clip_level": 0.999, "max_clipped": 0.1,
+              "max_cancellation_db": 12.0
+            },
+            "precision": "float32", "notes": [], "file_sha256": "${"0".repeat(64)}", "versions"
+            """
+                .trimIndent(),
+        )
+
+/** A contract like the exporter's, of version 1, with a window of [numSamples] samples. */
 internal fun document(
     numSamples: Int = 4,
     hop: Int = 2,
@@ -32,6 +49,7 @@ internal fun document(
 /** Scores a window by [rule], as if a model did. */
 internal class RuleEngine(
     private val text: String = document(),
+    override val fileSha256: String? = "0".repeat(64),
     private val rule: (FloatArray) -> Float = { it.average().toFloat() },
 ) : Engine {
     var closed = false
