@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 import scriptable
-from export.backends._seal import UNSEALED
+from export.backends import UNSEALED
 from export.errors import ArtefactError
 from export.runtime._part import Part, left_out, read_object
 from export.runtime.guards import Guards

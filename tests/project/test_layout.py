@@ -28,7 +28,7 @@ HEAVY = (
     "pyarrow",
 )
 
-FLOOR = {"budget", "errors", "extras", "files", "modules", "progress", "speech"}
+FLOOR = {"budget", "errors", "extras", "files", "modules", "progress", "speech", "text"}
 PROOF = {"backends", "catalog", "runtime", "corpus", "parity"}
 ROOMS = {
     "backends": set(),
