@@ -54,10 +54,10 @@ test-oldest: .venv-oldest/.installed
 	  $(addprefix --backend=,torchscript trace lite torch_export) \
 	  tests/export/parity/test_catalogue.py $(addprefix tests/,heads losses scoring metrics frontend)
 
-.venv-oldest/.installed: pyproject.toml tools/oldest.py
+.venv-oldest/.installed: pyproject.toml tools/oldest_versions.py
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check 'numpy<2.4' \
-	  $$($(PYTHON) tools/oldest.py cli pytest pytest-xdist hypothesis)
+	  $$($(PYTHON) tools/oldest_versions.py cli pytest pytest-xdist hypothesis)
 	touch $@
 
 lint: setup

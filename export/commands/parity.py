@@ -79,7 +79,7 @@ def matrix(
     from export.catalog import find
     from export.parity import run as suite
     from export.parity.document import write_json
-    from export.parity.own_heads import custom_rows
+    from export.parity.user_heads import custom_rows
     from export.parity.workers import default_jobs
     from export.report.page import Report, write_html
     from export.report.terminal import failures, parity_table

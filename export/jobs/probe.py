@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from export.errors import first_line, user_place
-from export.parity.chance import where_random
+from export.parity.randomness import where_random
 from scriptable import AdaptedEncoder, ConfigError
 from scriptable.config import Keys
 

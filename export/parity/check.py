@@ -19,8 +19,8 @@ from export.budget import Budget, OutOfTime, unlimited
 from export.catalog import Row
 from export.errors import first_line, user_place
 from export.files import artefact_bytes
-from export.parity.chance import where_random
 from export.parity.compare import NOT_REPEATED, compare, empty
+from export.parity.randomness import where_random
 from export.parity.record import Content, Record, Trial
 from export.runtime.contract import weights_sha256
 

@@ -99,7 +99,7 @@ def _start(speech: Tensor | None, module: str) -> None:
     global _speech
     torch.set_num_threads(1)
     if module:
-        from export.parity.own_heads import custom_rows
+        from export.parity.user_heads import custom_rows
 
         _rows.update({row.id: row for row in custom_rows(module)})
     else:

@@ -19,7 +19,7 @@ from scriptable.metrics.cost import (
     min_dcf,
     threshold_at,
 )
-from scriptable.metrics.curve import (
+from scriptable.metrics.error_rates import (
     EqualErrorRate,
     OperatingCurve,
     convex_hull_equal_error_rate,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from scriptable._core.numeric import softplus
 from scriptable.metrics._trials import count_trials, trials
-from scriptable.metrics.curve import hull_of
+from scriptable.metrics.error_rates import hull_of
 
 
 def cllr(llrs: Tensor, labels: Tensor) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scriptable._core.values import check_finite
 from scriptable.metrics._trials import Counts, count_as, trials
-from scriptable.metrics.curve import equal_error_rate
+from scriptable.metrics.error_rates import equal_error_rate
 
 
 class DetectionCosts(NamedTuple):

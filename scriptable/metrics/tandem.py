@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scriptable.metrics._trials import count_as, trials
 from scriptable.metrics.cost import DetectionCost, least_cost
-from scriptable.metrics.curve import equal_error_rate
+from scriptable.metrics.error_rates import equal_error_rate
 
 
 class ASVErrorRates(NamedTuple):

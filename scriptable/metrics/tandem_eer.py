@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scriptable.metrics._trials import count_as, trials
-from scriptable.metrics.curve import rates
+from scriptable.metrics.error_rates import rates
 
 
 def tandem_equal_error_rate(asv_scores: Tensor, cm_scores: Tensor, labels: Tensor) -> float:
