@@ -1,6 +1,7 @@
 """Build a front end from a mapping, as a configuration file spells it."""
 
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
@@ -76,9 +77,9 @@ def _at_rate(
 
 def frontends() -> dict[str, type[nn.Module]]:
     """What ``type`` of a front end may say: the front ends here, and the layers after them."""
-    import scriptable
-
-    public = {name: getattr(scriptable, name) for name in scriptable.__all__}
+    # Of what is imported already: the package lends this function to its users.
+    package = sys.modules["scriptable"]
+    public = {name: getattr(package, name) for name in package.__all__}
     return {name: thing for name, thing in public.items() if _is_ours(thing)}
 
 

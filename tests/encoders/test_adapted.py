@@ -98,3 +98,23 @@ def test_wrong_arguments_are_refused() -> None:
         AdaptedEncoder(nn.Identity(), "TFB")
     with pytest.raises(ValueError, match="frames: expected one of"):
         AdaptedEncoder(nn.Identity(), frames="TBD")
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        drawn = torch.randn(x.shape) + torch.rand_like(x) + torch.empty_like(x).normal_(std=2.0)
+        return x + drawn + torch.randn_like(x)
+
+
+def test_noise_in_eval_mode_can_be_turned_off() -> None:
+    x = torch.randn(2, 3)
+    encoder = AdaptedEncoder(Noisy(), noise=False)
+    assert not torch.equal(encoder.train()(x), x)
+    assert torch.equal(encoder.eval()(x), x)
+    assert not torch.equal(AdaptedEncoder(Noisy()).eval()(x), x)
+    for exported in (
+        torch.export.export(encoder, (x,)).module(),
+        torch.jit.trace(encoder, (x,), check_trace=False),
+    ):
+        other = torch.randn(2, 3)
+        assert torch.equal(exported(other), other)
