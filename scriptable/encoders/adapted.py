@@ -12,27 +12,35 @@ _INPUTS = ["BFT", "BTF", "B1FT", "B1TF", "BN", "B1N"]
 _FRAMES = ["", "BTD", "BDT"]
 
 
-_DRAWN: Dict[Any, Any] = {
+_MADE: Dict[Any, Any] = {
     torch.randn: torch.zeros,
     torch.rand: torch.zeros,
     torch.randn_like: torch.zeros_like,
     torch.rand_like: torch.zeros_like,
-    Tensor.normal_: Tensor.zero_,
-    Tensor.uniform_: Tensor.zero_,
 }
+_FILLED = (Tensor.normal_, Tensor.uniform_)
 
 
-class _Zeros(TorchFunctionMode):
-    """What would draw random numbers gives zeros."""
+class _Fixed(TorchFunctionMode):
+    """What would draw random numbers gives a ramp from -1 to 1 instead.
+
+    Not zeros: some networks divide their noise by its range.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call the function, or the one that stands in for it."""
+        """Call the function, or give the ramp."""
         options = dict(kwargs or {})
-        if func in _DRAWN:
+        if func in _MADE:
             options.pop("generator", None)
-            if func in (Tensor.normal_, Tensor.uniform_):
-                return Tensor.zero_(args[0])
-        return _DRAWN.get(func, func)(*args, **options)
+            return _ramp(_MADE[func](*args, **options))
+        if func in _FILLED:
+            return args[0].copy_(_ramp(args[0]))
+        return func(*args, **options)
+
+
+def _ramp(like: Tensor) -> Tensor:
+    steps = torch.linspace(-1.0, 1.0, like.numel(), dtype=like.dtype, device=like.device)
+    return steps.reshape(like.shape)
 
 
 class AdaptedEncoder(nn.Module):
@@ -49,8 +57,8 @@ class AdaptedEncoder(nn.Module):
         output: of a tuple or a dictionary, the index or the name; None where a tensor is answered.
         frames: ``"BTD"`` or ``"BDT"`` where the answer is frames in that layout, whose mean over
             time is the embedding; empty where it is none.
-        noise: False where the network draws random numbers in eval mode, too: zeros are drawn
-            instead. It does not script then.
+        noise: False where the network draws random numbers in eval mode, too: it gets the same ones
+            in every call, evenly from -1 to 1. It does not script then.
 
     Shape:
         - features: ``[B, F, T]``, or waveform: ``[B, N]``; result: ``[B, D]``, or ``[B]`` if the
@@ -104,8 +112,8 @@ class AdaptedEncoder(nn.Module):
 
     @torch.jit.unused
     def quietly(self, x: Tensor) -> Tensor:
-        """The same with zeros in the place of every random number."""
-        with _Zeros():
+        """The same with fixed numbers in the place of random ones."""
+        with _Fixed():
             return self.embedding(self.answer(self.laid_out(x)))
 
     def laid_out(self, x: Tensor) -> Tensor:
