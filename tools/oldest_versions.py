@@ -1,7 +1,7 @@
 """``make test-oldest``: the lowest versions that pyproject.toml declares, as requirements for pip.
 
-python tools/oldest_versions.py cli pytest hypothesis: the library's own, those of the extra ``cli``,
-and of the extra ``dev`` the named ones.
+``python tools/oldest_versions.py cli pytest hypothesis``: the library's own, those of the extra
+``cli``, and of the extra ``dev`` the named ones.
 """
 
 import re

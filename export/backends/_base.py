@@ -104,7 +104,15 @@ class Source:
         if self.dynamic_batch:
             batch = Dim("batch", min=1, max=64)
             shapes = tuple({0: batch} if x.dim() else None for x in inputs)
-        return torch.export.export(module, inputs, dynamic_shapes=shapes)
+        try:
+            return torch.export.export(module, inputs, dynamic_shapes=shapes)
+        except Exception as error:
+            # Looking at the bytecode sees through some code that running it does not, such as a
+            # call that is tried and caught.
+            try:
+                return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=True)
+            except Exception:
+                raise error from None
 
 
 class Artefact(ABC):

@@ -17,6 +17,7 @@ from export.jobs.probe import (
     check_score,
     fitted_encoder,
 )
+from export.jobs.spoofing_contract import model_name
 from export.jobs.yaml_file import YamlFile
 from export.runtime import contract as contracts
 from export.runtime.contract import (
@@ -128,8 +129,6 @@ class Scorer:
         """The contract of the pipeline with the weights that it has now."""
         uncalibrated = "not calibrated: the LLR is the raw score"
         pipeline = self.pipeline
-        last = pipeline.head if isinstance(pipeline, ScorePipeline) else pipeline.scorer
-        named = " + ".join(type(x).__name__ for x in (pipeline.frontend, pipeline.encoder, last))
         said = {
             "scale": self.calibration.scale,
             "offset": self.calibration.offset,
@@ -140,7 +139,7 @@ class Scorer:
             else uncalibrated,
         }
         common: dict[str, Any] = {
-            "model": self.name or named,
+            "model": self.name or model_name(pipeline),
             "audio": Audio(sample_rate=self.sample_rate),
             "versions": contracts.versions(),
             "weights_sha256": contracts.weights_sha256(pipeline.state_dict()),

@@ -12,7 +12,7 @@ from scriptable import AdaptedEncoder, ConfigError, build_frontend
 from scriptable.config import Keys, construct, hint, read_part
 from scriptable.frontend.build import frontends
 
-_ADAPTED = ("input", "output", "frames")
+_ADAPTED = ("input", "output", "frames", "noise")
 
 
 def _encoders() -> dict[str, type[nn.Module]]:

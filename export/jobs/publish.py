@@ -34,7 +34,7 @@ from export.report.result import Result
 from export.runtime.contract import AnyContract, versions
 from scriptable import equal_error_rate
 
-_SECONDS_A_FILE = 30.0
+_SECONDS_A_FILE = 20.0
 """That one file may take to score the trial list; a slow model is compared on fewer trials."""
 _FEWEST = 6
 

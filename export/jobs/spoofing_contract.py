@@ -6,7 +6,7 @@ from export.jobs.threshold import ThresholdChoice, calibrate
 from export.runtime import contract as contracts
 from export.runtime.contract import Audio, Contract, Decision, Windows
 from export.runtime.guards import Guards
-from scriptable import SPOOFING_COSTS, ScorePipeline
+from scriptable import SPOOFING_COSTS, EmbeddingPipeline, ScorePipeline
 
 
 def make_contract(
@@ -44,7 +44,8 @@ def make_contract(
     )
 
 
-def model_name(pipeline: ScorePipeline) -> str:
-    """Front end, encoder and head, for people."""
-    parts = (pipeline.frontend, pipeline.encoder, pipeline.head)
+def model_name(pipeline: ScorePipeline | EmbeddingPipeline) -> str:
+    """Front end, encoder, and head or scorer, for people."""
+    last = pipeline.head if isinstance(pipeline, ScorePipeline) else pipeline.scorer
+    parts = (pipeline.frontend, pipeline.encoder, last)
     return " + ".join(type(part).__name__ for part in parts)

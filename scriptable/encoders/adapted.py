@@ -1,13 +1,46 @@
 """Someone else's network as an encoder: its layout, its answer, and nothing of its code."""
 
-from typing import Final, Optional, Union
+from typing import Any, Dict, Final, Optional, Union
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from scriptable._core.checks import check_choice
 
 _INPUTS = ["BFT", "BTF", "B1FT", "B1TF", "BN", "B1N"]
 _FRAMES = ["", "BTD", "BDT"]
+
+
+_MADE: Dict[Any, Any] = {
+    torch.randn: torch.zeros,
+    torch.rand: torch.zeros,
+    torch.randn_like: torch.zeros_like,
+    torch.rand_like: torch.zeros_like,
+}
+_FILLED = (Tensor.normal_, Tensor.uniform_)
+
+
+class _Fixed(TorchFunctionMode):
+    """What would draw random numbers gives a ramp from -1 to 1 instead.
+
+    Not zeros: some networks divide their noise by its range.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, or give the ramp."""
+        options = dict(kwargs or {})
+        if func in _MADE:
+            options.pop("generator", None)
+            return _ramp(_MADE[func](*args, **options))
+        if func in _FILLED:
+            return args[0].copy_(_ramp(args[0]))
+        return func(*args, **options)
+
+
+def _ramp(like: Tensor) -> Tensor:
+    steps = torch.linspace(-1.0, 1.0, like.numel(), dtype=like.dtype, device=like.device)
+    return steps.reshape(like.shape)
 
 
 class AdaptedEncoder(nn.Module):
@@ -24,6 +57,8 @@ class AdaptedEncoder(nn.Module):
         output: of a tuple or a dictionary, the index or the name; None where a tensor is answered.
         frames: ``"BTD"`` or ``"BDT"`` where the answer is frames in that layout, whose mean over
             time is the embedding; empty where it is none.
+        noise: False where the network draws random numbers in eval mode, too: it gets the same ones
+            in every call, evenly from -1 to 1. It does not script then.
 
     Shape:
         - features: ``[B, F, T]``, or waveform: ``[B, N]``; result: ``[B, D]``, or ``[B]`` if the
@@ -33,7 +68,6 @@ class AdaptedEncoder(nn.Module):
         ValueError: if an argument is none of these.
 
     Example:
-        >>> import torch
         >>> network = nn.LSTM(20, 16, batch_first=True)
         >>> encoder = AdaptedEncoder(network, input="BTF", output=0, frames="BTD")
         >>> encoder(torch.randn(3, 20, 50)).shape
@@ -47,6 +81,7 @@ class AdaptedEncoder(nn.Module):
     name: Final[str]
     index: Final[int]
     frames: Final[str]
+    silenced: Final[bool]
 
     def __init__(
         self,
@@ -54,6 +89,7 @@ class AdaptedEncoder(nn.Module):
         input: str = "BFT",
         output: Optional[Union[int, str]] = None,
         frames: str = "",
+        noise: bool = True,
     ) -> None:
         super().__init__()
         check_choice("input", input, _INPUTS)
@@ -66,10 +102,19 @@ class AdaptedEncoder(nn.Module):
         self.name = output if isinstance(output, str) else ""
         self.index = output if isinstance(output, int) else 0
         self.frames = frames
+        self.silenced = not noise
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``[B, F, T]`` or waveform ``[B, N]`` → embedding ``[B, D]``."""
+        if self.silenced and not self.training:
+            return self.quietly(x)
         return self.embedding(self.answer(self.laid_out(x)))
+
+    @torch.jit.unused
+    def quietly(self, x: Tensor) -> Tensor:
+        """The same with fixed numbers in the place of random ones."""
+        with _Fixed():
+            return self.embedding(self.answer(self.laid_out(x)))
 
     def laid_out(self, x: Tensor) -> Tensor:
         """The input as the network takes it."""

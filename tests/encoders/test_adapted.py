@@ -98,3 +98,25 @@ def test_wrong_arguments_are_refused() -> None:
         AdaptedEncoder(nn.Identity(), "TFB")
     with pytest.raises(ValueError, match="frames: expected one of"):
         AdaptedEncoder(nn.Identity(), frames="TBD")
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        drawn = torch.randn(x.shape) + torch.rand_like(x) + torch.empty_like(x).normal_(std=2.0)
+        drawn = drawn - drawn.min()
+        return x + drawn / drawn.max() + 1e-5 * torch.randn_like(x)
+
+
+def test_noise_in_eval_mode_can_be_fixed() -> None:
+    x = torch.randn(2, 3)
+    encoder = AdaptedEncoder(Noisy(), noise=False)
+    assert not torch.equal(encoder.train()(x), encoder(x))
+    expected = encoder.eval()(x)
+    assert bool(expected.isfinite().all()) and torch.equal(encoder(x), expected)
+    assert not torch.equal(AdaptedEncoder(Noisy()).eval()(x), expected)
+    for exported in (
+        torch.export.export(encoder, (x,)).module(),
+        torch.jit.trace(encoder, (x,), check_trace=False),
+    ):
+        other = torch.randn(2, 3)
+        assert torch.equal(exported(other), encoder(other))
