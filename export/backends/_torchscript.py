@@ -61,4 +61,4 @@ def read(path: Path, loader: Callable[[], T]) -> T:
         return loader()
     except Exception as error:  # whatever a damaged archive makes the reader raise
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtefactError(f"{path}: damaged, or not the kind its name says ({line})") from error
+        raise ArtefactError(f"{path}: damaged, or not the format its name says ({line})") from error
