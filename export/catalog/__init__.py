@@ -42,6 +42,6 @@ def find(names: list[str] | None, among: Sequence[Row] | None = None) -> list[Ro
         if not matching:
             near = nearest(name, (known for row in among for known in (row.entry, *row.also)))
             hint = f"did you mean {near!r}? " if near else ""
-            raise InputError(f"entry: the catalogue has no entry {name}; {hint}see: list")
+            raise InputError(f"entry: no entry is called {name}; {hint}see: list")
         chosen += [row for row in matching if row not in chosen]
     return chosen

@@ -182,7 +182,7 @@ def test_a_dotted_module_and_one_entry_of_it(
     assert ran.code == 0, ran
     assert "2 pass" in ran.out and "Hooked" not in ran.out
     ran = command("parity", *options, "--entry", "LabelFirst")
-    assert_refused(ran, "has no entry LabelFirst", "did you mean 'LabelsFirst'?")
+    assert_refused(ran, "no entry is called LabelFirst", "did you mean 'LabelsFirst'?")
 
 
 def test_the_installed_command_finds_modules_in_the_current_folder(
