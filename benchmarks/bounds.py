@@ -1,25 +1,25 @@
-"""What bounds the rows that miss their target, as a profile has shown it."""
+"""What bounds the measurements that miss their target, as a profile has shown."""
 
 _CONVOLUTION = (
-    "the transform is the convolution that ships, 32 of 42 ms in the profile, where the peer's FFT "
-    "takes 12; the FFT's rounding is above what the convolution is held to on speech"
+    "the transform is the convolution that ships, 32 of 42 ms in the profile; torchaudio's FFT "
+    "takes 12, but its rounding error is larger than the convolution may have on speech"
 )
-_COPY = "one copy, from which the padding is selected away: a NaN there survives the peer's mask"
+_COPY = "one copy, to mask out the padding: a NaN there survives SpeechBrain's mask"
 
 BOUNDS: dict[tuple[str, str], str] = {
     ("LogMel", ""): _CONVOLUTION,
     ("MFCC", ""): _CONVOLUTION,
     ("LFCC", ""): _CONVOLUTION,
     ("reduce_loss", ""): (
-        "the peer does not select, it was handed a product with the mask, which a NaN survives; "
-        "the bits of the mask are 0.2 ms, and the AND 0.1 ms, in each direction"
+        "SpeechBrain is given a product with the mask, which a NaN survives, and masks nothing "
+        "itself; our mask's bits take 0.2 ms and the AND 0.1 ms, in each direction"
     ),
     ("compute_masked_loss", ""): (
-        "both inputs of a loss that is not ours are selected, 0.2 ms and a copy each, since NaN in "
-        "the padding could reach its parameters"
+        "both inputs of a user's loss are masked, 0.2 ms and a copy each, because NaN in the "
+        "padding could reach its parameters"
     ),
     ("bce_loss", ", lengths"): (
-        "logits and targets are selected, a copy each; on 16,000 elements that is three calls of "
+        "logits and targets are masked, one copy each; on 16,000 elements that is three calls of "
         "`where`, 8 µs each"
     ),
     ("ArcMarginProduct_intertopk_subcenter", "K3"): (
@@ -27,31 +27,30 @@ BOUNDS: dict[tuple[str, str], str] = {
         "between ties), normalising 21,615 centres 8, top-k 4, cross-entropy 4"
     ),
     ("CrossEntropy", ""): (
-        "calls, not arithmetic: class weights that a checkpoint may bring, and that may all be 0, "
-        "are gathered, summed, clamped and divided by: most of the 15 µs beyond the peer's 51"
+        "calls, not arithmetic: class weights may come from a checkpoint and may all be 0, so they "
+        "are gathered, summed, clamped and divided by: most of the 15 µs beyond DeepFense's 51"
     ),
     ("OCSoftmax", ""): (
-        "embeddings are normalised before the product, 107 of 237 µs; dividing after it, as the "
-        "peer does, would save 22 µs and overflow in half precision"
+        "embeddings are normalised before the product, 107 of 237 µs; dividing after it, as "
+        "DeepFense does, would save 22 µs and overflow in half precision"
     ),
     ("ASoftmax", ""): "embeddings are normalised before the product, which keeps one copy of them",
     ("ASVSpoofBinaryLoss", "executorch"): (
-        "its score is its input: eager returns it in 1 µs, and 7 µs are what a call of the runtime "
-        "costs"
+        "its score is its input: eager returns it in 1 µs, and a call of the runtime costs 7 µs"
     ),
     ("ctc_loss", ""): _COPY,
     ("ctc_loss_kd", ""): _COPY,
-    ("get_mask", ""): "the time axis is laid out once, and cast once, in floating point",
+    ("get_mask", ""): "the time axis is laid out once and cast once, to floating point",
     ("get_snr_with_pitwrapper", ""): (
-        "sources are copied to the front once, so that sums over time run along the memory"
+        "sources are copied to the front once, so that sums over time are contiguous in memory"
     ),
-    ("LogSoftmaxWrapper", ""): "the log-likelihoods of the frames are selected by their lengths",
+    ("LogSoftmaxWrapper", ""): "the log-likelihoods of the frames are masked by their lengths",
 }
 """By name, and a part of the shape or the backend."""
 
 
 def bound(name: str, shape: str) -> str:
-    """The explanation of a row, or nothing."""
+    """The explanation of a measurement, or nothing."""
     for (entry, part), text in BOUNDS.items():
         if entry == name and part in shape:
             return text

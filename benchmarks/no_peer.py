@@ -4,8 +4,8 @@ _NO_COUNTERPART = "no installed peer has it"
 _SCORE = "a few operators on a handful of numbers: timed as an artefact, no peer has it"
 
 NO_PEER = {
-    "ASVSpoofAMSoftmaxLoss": "the peer's cannot be constructed",
-    "ASVSpoofOCSoftmaxLoss": "the peer's cannot be constructed",
+    "ASVSpoofAMSoftmaxLoss": "ESPnet's cannot be constructed",
+    "ASVSpoofOCSoftmaxLoss": "ESPnet's cannot be constructed",
     "P2SGrad": _NO_COUNTERPART,
     "SphereFace2": _NO_COUNTERPART,
     "AngularPrototypical": _NO_COUNTERPART,

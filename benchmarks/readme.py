@@ -40,9 +40,9 @@ def section(document: dict[str, Any]) -> str:
     parts = [_introduction(document)]
     if chosen:
         parts.append(_ratios(chosen))
-    parts.append(_folded("Every loss beside its counterpart", _ratios(records)))
+    parts.append(_folded("Every loss compared with its counterpart", _ratios(records)))
     if missed := _missed(document):
-        parts.append(_folded("Targets that are missed, and what bounds them", missed))
+        parts.append(_folded("Missed targets, and what bounds them", missed))
     if document.get("scaling"):
         parts.append(_folded("Time over size, forward and backward", _scaling(document["scaling"])))
     if document.get("artefacts"):
@@ -65,12 +65,13 @@ def _introduction(document: dict[str, Any]) -> str:
     shown = ", ".join(f"{k} {v}" for k, v in versions.items() if v != "not installed")
     loaded = document["import"]
     return (
-        f"Measured by `make bench` on {machine['processor']}, {machine['cores']} cores, of which "
-        f"one thread works, with {shown}. Ratios are medians over interleaved rounds of processor "
-        "time with a 95 % bootstrap interval, forward and backward; glibc keeps freed memory "
-        "(`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`), else page faults dominate. Values "
-        "and gradients are compared first: a row that disagrees is an error. Below 1 we are "
-        f"faster. `import scriptable` takes {loaded['scriptable_s']:.2f} s beyond `import torch`."
+        f"Measured by `make bench` on {machine['processor']}, one thread of {machine['cores']} "
+        f"cores, with {shown}. A ratio is our processor time over theirs, forward and backward: "
+        "below 1, we are faster. It is the median over interleaved rounds, with a 95 % bootstrap "
+        "interval. Values and gradients are compared first; where they disagree, the benchmark "
+        "fails. glibc is set to keep freed memory (`MALLOC_TRIM_THRESHOLD_`, "
+        "`MALLOC_MMAP_THRESHOLD_`), because page faults would dominate otherwise. `import "
+        f"scriptable` takes {loaded['scriptable_s']:.2f} s on top of `import torch`."
     )
 
 
@@ -100,7 +101,9 @@ def _ratios(records: Sequence[dict[str, Any]]) -> str:
                 _megabytes(record),
             ]
         )
-    return _table(["loss", "shape", "ms", "beside", "time ratio", "target", "MB, its MB"], rows)
+    return _table(
+        ["loss", "shape", "ms", "compared with", "time ratio", "target", "MB, its MB"], rows
+    )
 
 
 def _megabytes(record: dict[str, Any]) -> str:
@@ -175,9 +178,9 @@ def _training(steps: Sequence[dict[str, Any]]) -> str:
         rows.append([*cells, f"{figure(modes['compile'].get('ready_s'))}", step["take"]])
     columns = ["head", "shape", "eager ms", "script", "compile", "s to compile", "take"]
     return (
-        "Training steps, `torch.jit.script` and `torch.compile` as ratios to eager. Four shapes "
-        "take turns, of 100, 90, 80 and 70 % of the batch (of T and S for losses over frames), as "
-        "batches of speech do; *s to compile* is until each has run four times. Take the mode "
-        "named last: eager, unless another is at least 5 % faster for certain.\n\n"
-        + _table(columns, rows)
+        "Training steps with `torch.jit.script` and `torch.compile`, as ratios to eager. Four "
+        "shapes alternate, at 100, 90, 80 and 70 % of the batch size (of T and S for losses over "
+        "frames), because speech batches vary in shape; *s to compile* is the time until each has "
+        "run four times. The last column names the mode to use: eager, unless another is at least "
+        "5 % faster with confidence.\n\n" + _table(columns, rows)
     )

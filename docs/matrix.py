@@ -27,12 +27,12 @@ def family(entry: str) -> str:
     """The line of the table that an entry belongs to.
 
     Raises:
-        ValueError: if the entry lies in no folder of the table.
+        ValueError: if the entry is in no folder of the table.
     """
     module = getattr(scriptable, entry).__module__.removeprefix("scriptable.")
     fitting = [folder for folder in FAMILIES if f"{module}.".startswith(f"{folder}.")]
     if not fitting:
-        raise ValueError(f"{entry}: scriptable.{module} lies in no folder of docs/matrix.py")
+        raise ValueError(f"{entry}: scriptable.{module} is in no folder of docs/matrix.py")
     return FAMILIES[max(fitting, key=len)]
 
 

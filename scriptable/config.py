@@ -1,4 +1,4 @@
-"""Build a head from a mapping, as a configuration file spells it, and register one's own.
+"""Build heads from configuration mappings, and register your own.
 
 Every error is a :class:`ConfigError` that names the key's path in the mapping.
 """
@@ -42,7 +42,7 @@ class ConfigError(ValueError):
 
 
 def register_loss(name: str) -> Callable[[_Head], _Head]:
-    """Class decorator: a head of one's own that :func:`build_loss` knows by ``name``.
+    """Class decorator that registers your own head with :func:`build_loss` as ``name``.
 
     ``python -m export parity --module FILE.py`` takes every head that the file registers through
     all backends.
@@ -142,7 +142,7 @@ def build_loss(config: Union[Mapping[str, Any], Sequence[Any]], path: str = "los
 
 
 def losses() -> dict[str, type[nn.Module]]:
-    """What ``type`` may say: the losses here, and the registered ones."""
+    """What ``type`` may name: the losses here and the registered ones."""
     return {name: thing for name, thing in public().items() if _is_loss(thing)} | _REGISTERED
 
 
@@ -188,7 +188,7 @@ def construct(target: Callable[..., Any], name: str, given: Mapping[str, Any], k
 
 
 def path_of(keys: Keys) -> str:
-    """Keys as people write them.
+    """Keys as users write them.
 
     Example:
         >>> path_of(("loss", 1, "args", "m"))
@@ -246,7 +246,7 @@ def _head(config: Any, keys: Keys) -> tuple[nn.Module, float]:
         raise ConfigError((*keys, "type"), f"no loss is called {name}{hint(name, losses())}")
     for theirs, ours in _DEEPFENSE.get(name, {}).items():
         if theirs in given and ours in given:
-            raise ConfigError((*place, theirs), f"stands beside {ours}, which is the same")
+            raise ConfigError((*place, theirs), f"means the same as {ours}; give only one")
         if theirs in given:
             given[ours] = _convert(given.pop(theirs), float, (*place, theirs))
     head, outside = losses()[name], 1.0
@@ -262,9 +262,9 @@ def _nested(arguments: Any, beside: Mapping[str, Any], keys: Keys) -> dict[str, 
         raise ConfigError((*keys, "args"), f"expected a mapping, got {_said(arguments)}")
     for key in beside:
         if key != "weight":
-            raise ConfigError((*keys, key), "stands beside args; put it into args")
+            raise ConfigError((*keys, key), "is outside args; move it into args")
         if key in arguments:
-            raise ConfigError((*keys, key), "stands both beside args and in it")
+            raise ConfigError((*keys, key), "is given both inside and outside args")
         _convert(beside[key], float, (*keys, key))
     return {**arguments, **beside}
 
@@ -314,7 +314,7 @@ def _fit(value: Any, option: Any, keys: Keys) -> tuple[bool, Any]:
 
 def _described(option: Any) -> str:
     """A type in words."""
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    words = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     if option in words:
         return words[option]
     if get_origin(option) is Annotated:
@@ -339,7 +339,7 @@ def _said(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, str):
-        return f"the text {value!r}"
+        return f"the string {value!r}"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{type(value).__name__} {value!r}" if isinstance(value, (Mapping, list)) else f"{value}"

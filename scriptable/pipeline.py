@@ -73,7 +73,7 @@ class ScorePipeline(nn.Module):
 
 
 class EmbeddingPipeline(nn.Module):
-    """Front end and encoder as one module from waveform to embedding, with the scorer it goes with.
+    """Front end and encoder as one module from waveform to embedding, with its scorer.
 
     ``forward`` makes an embedding, ``verify`` compares embeddings: an artefact that holds both,
     with the cohort or the PLDA of its scorer, needs nothing else to decide.

@@ -67,7 +67,7 @@ def _inline(module: GraphModule, body: GraphModule, inputs: list[Any]) -> list[A
         elif node.op == "call_function":
             known[node] = module.graph.node_copy(node, known.__getitem__)
         else:
-            raise NotImplementedError(f"scan: its step holds {node.op} {node.target}")
+            raise NotImplementedError(f"scan: its step contains {node.op} {node.target}")
     raise AssertionError("scan: its step has no output")
 
 

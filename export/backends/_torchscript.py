@@ -69,7 +69,7 @@ def read(path: Path, loader: Callable[[], T]) -> T:
         return loader()
     except Exception as error:  # whatever a damaged archive makes the reader raise
         raise ArtefactError(
-            f"{path}: damaged, or not the kind its name says ({first_sentence(error)})"
+            f"{path}: damaged, or not the format its name says ({first_sentence(error)})"
         ) from error
 
 

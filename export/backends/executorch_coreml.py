@@ -21,7 +21,7 @@ class ExecuTorchCoreML(ExecuTorchBackend):
     rank = 90
     tolerance = 1e-3
     runnable = False
-    not_run_reason = "the Core ML delegate runs on macOS and iOS only"
+    not_run_reason = "the Core ML delegate runs only on macOS and iOS"
 
     def unavailable(self) -> str:
         """Needs coremltools beside executorch."""

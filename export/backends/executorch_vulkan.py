@@ -14,7 +14,7 @@ class ExecuTorchVulkan(ExecuTorchBackend):
     rank = 80
     tolerance = 1e-3
     runnable = False
-    not_run_reason = "the Vulkan delegate runs on a device only"
+    not_run_reason = "the Vulkan delegate runs only on a device"
 
     def partitioners(self) -> list[Any]:
         """Vulkan's."""

@@ -27,7 +27,7 @@ def rows() -> tuple[Row, ...]:
     ids = [row.id for row in found]
     for row_id in ids:
         if ids.count(row_id) > 1:
-            raise ValueError(f"catalogue: two rows are called {row_id}")
+            raise ValueError(f"catalogue: two entries are called {row_id}")
     return tuple(found)
 
 
@@ -42,6 +42,6 @@ def find(names: list[str] | None, among: Sequence[Row] | None = None) -> list[Ro
         if not matching:
             near = nearest(name, (known for row in among for known in (row.entry, *row.also)))
             hint = f"did you mean {near!r}? " if near else ""
-            raise InputError(f"entry: no row in the catalogue is called {name}; {hint}see: list")
+            raise InputError(f"entry: no entry is called {name}; {hint}see: list")
         chosen += [row for row in matching if row not in chosen]
     return chosen

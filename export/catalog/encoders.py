@@ -26,7 +26,7 @@ class _Frames(nn.Module):
 # Portable kernels take hundreds of times eager's time: two frames of the encoder are enough.
 _AASIST_SAMPLES = 4700
 _AFFINE = ("weight", "bias")
-_UNUSED = "the published networks hold it and were never run through it"
+_UNUSED = "the published networks contain it but never use it"
 
 ROWS = [
     Row(

@@ -12,11 +12,13 @@ from export.commands._app import app, failed, out, progress_bar
 def demo(
     out_dir: Annotated[
         Optional[Path],
-        typer.Option("--out", help="Where the artefacts go: build/demo, or build/demo-TASK."),
+        typer.Option(
+            "--out", help="Folder for the artefacts; default build/demo, or build/demo-TASK."
+        ),
     ] = None,
     task: Annotated[
         str,
-        typer.Option(help="spoofing; verification; or sasv, which answers both at once."),
+        typer.Option(help="spoofing, verification, or sasv (both at once)."),
     ] = "spoofing",
     head: Annotated[
         str, typer.Option(help="OCSoftmax, AMSoftmax, ASoftmax or CrossEntropy.")
@@ -50,7 +52,7 @@ def demo(
         typer.Option(help="Cost of accepting what should not pass; default 10 for spoofs, else 1."),
     ] = None,
     dynamic_batch: Annotated[
-        bool, typer.Option(help="Leave the batch size open where a backend can.")
+        bool, typer.Option(help="Keep the batch size dynamic where a backend can.")
     ] = False,
 ) -> None:
     """Train a scorer, export it to every backend, and prove each file.

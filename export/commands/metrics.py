@@ -39,11 +39,11 @@ def metrics(
     ] = None,
     layout: Annotated[
         Optional[str],
-        typer.Option("--format", help="Layout of the scores; by default seen from the file."),
+        typer.Option("--format", help="Layout of the scores; detected by default."),
     ] = None,
     protocol_layout: Annotated[
         Optional[str],
-        typer.Option("--protocol-format", help="Layout of the protocol; by default likewise."),
+        typer.Option("--protocol-format", help="Layout of the protocol; detected by default."),
     ] = None,
     asv_scores: Annotated[
         Optional[Path],
@@ -129,9 +129,11 @@ def _read(
             raise InputError(f"part: expected one of {', '.join(parts)}, got {part}")
         columns = columns.of_part(part)
     elif len(parts) > 1 and part is None:
-        note(f"{scores}: holds the parts {', '.join(parts)}, all used; choose one with --part")
+        note(
+            f"{scores}: contains the parts {', '.join(parts)}; all are used; choose one with --part"
+        )
     elif part not in (None, "all") and (keys is None or not keys.parts()):
-        raise InputError(f"part: neither scores nor protocol have parts, got {part}")
+        raise InputError(f"part: neither the scores nor the protocol have parts, got {part}")
     if keys is None:
         check_unique(columns)
         return columns

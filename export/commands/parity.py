@@ -21,13 +21,13 @@ def parity(
         Optional[str],
         typer.Option(
             metavar="FILE.py",
-            help="Instead of the catalogue, the heads that this file, or dotted module, "
-            "registers with @register_loss.",
+            help="Check the heads that this file, or dotted module, registers with "
+            "@register_loss, instead of the catalogue.",
         ),
     ] = None,
     jobs: Annotated[
         Optional[int],
-        typer.Option(min=1, help="Worker processes; default: as many as processors, at most 8."),
+        typer.Option(min=1, help="Worker processes; default: one per processor, at most 8."),
     ] = None,
     artifact: Annotated[
         Optional[list[Path]],
@@ -39,14 +39,17 @@ def parity(
     audio: Annotated[
         Optional[Path], typer.Option(help="Folder with the trial list's .flac or .wav files.")
     ] = None,
-    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write records here.")] = None,
-    html_file: Annotated[Optional[Path], typer.Option("--html", help="Write a page here.")] = None,
+    json_file: Annotated[
+        Optional[Path], typer.Option("--json", help="Write the records here.")
+    ] = None,
+    html_file: Annotated[
+        Optional[Path], typer.Option("--html", help="Write the report page here.")
+    ] = None,
 ) -> None:
-    """Save, reload and compare every catalogue row on every backend; or saved scorers on trials.
+    """Save, reload and compare every catalogue entry on every backend, or saved scorers on trials.
 
-    With --module, the rows are your own heads, tried on random embeddings and labels. With
-    --artifact, the first artefact is the reference that the scores and decisions of the
-    others are compared with.
+    With --module, the entries are your own heads, checked on random embeddings and labels. With
+    --artifact, the scores and decisions of each artefact are compared with those of the first.
 
     Example: scriptable parity --entry AMSoftmax --json build/parity.json
 
@@ -57,9 +60,11 @@ def parity(
             check_output(path)
     if artifact:
         if protocol is None or audio is None:
-            raise InputError("artifact: give --protocol and --audio with it")
+            raise InputError("artifact: also give --protocol and --audio")
         if entry or backend or html_file or module:
-            raise InputError("artifact: goes without --entry, --backend, --module and --html")
+            raise InputError(
+                "artifact: cannot be combined with --entry, --backend, --module or --html"
+            )
         return decisions(artifact, protocol, audio, json_file)
     if protocol is not None or audio is not None:
         raise InputError("protocol: needs --artifact, the scorers to compare on its trials")
@@ -74,7 +79,7 @@ def matrix(
     json_file: Optional[Path],
     html_file: Optional[Path],
 ) -> None:
-    """All rows, of the catalogue or of a module, on all backends."""
+    """All entries, of the catalogue or of a module, on all backends."""
     from export.backends import select
     from export.catalog import find
     from export.parity import run as suite

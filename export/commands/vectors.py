@@ -11,7 +11,7 @@ from export.commands._app import app, note, out
 @app.command()
 def vectors(
     artifact: Annotated[Path, typer.Argument(help="A saved scorer, of any backend.")],
-    folder: Annotated[Path, typer.Option("--out", help="A new folder, or one of vectors.")],
+    folder: Annotated[Path, typer.Option("--out", help="A new folder, or one of earlier vectors.")],
 ) -> None:
     """Write golden vectors: recordings, windows, scores and decisions for other implementations.
 

@@ -57,7 +57,7 @@ def audio_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "no such folder"
-        raise InputError(f"{folder}: {state}; give the folder that holds the audio files")
+        raise InputError(f"{folder}: {state}; give the folder with the audio files")
     found: list[Path] = []
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):

@@ -55,10 +55,10 @@ def read_protocol(path: str | os.PathLike[str]) -> tuple[Trial, ...]:
         lines[trial.name] = number
         trials.append(trial)
     if not trials:
-        raise InputError(f"{path}: holds no lines; expected {_LAYOUT}")
+        raise InputError(f"{path}: is empty; expected lines of {_LAYOUT}")
     if len({trial.label for trial in trials}) == 1:
         absent = "spoof" if trials[0].label == BONA_FIDE else "bonafide"
-        raise InputError(f"{path}: holds no {absent} line; both classes are needed")
+        raise InputError(f"{path}: has no {absent} line; both classes are needed")
     return tuple(trials)
 
 
@@ -66,7 +66,7 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is no text file; expected lines of {_LAYOUT}") from error
+        raise InputError(f"{path}: is not a text file; expected lines of {_LAYOUT}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
@@ -144,7 +144,7 @@ def _locate(names: Iterable[str], folder: Path) -> list[Path]:
         if len(matches) > 1:
             raise InputError(
                 f"{name!r} of the protocol is ambiguous: {matches[0]} and {matches[1]}; "
-                "give a folder that holds it once"
+                "give a folder that contains it once"
             )
         if matches:
             found.append(matches[0])

@@ -40,7 +40,9 @@ def from_speech_folder(
         raise InputError(f"limit: expected at least 1 file, got {limit}")
     files = audio_files(folder)
     if not files:
-        raise InputError(f"{folder}: holds no .wav or .flac file; give a folder with speech")
+        raise InputError(
+            f"{folder}: contains no .wav or .flac file; give a folder of speech recordings"
+        )
     names = _names(files, folder)
     speakers, speaker_notes = _speakers(files)
     chosen = spread(speakers, limit)
@@ -59,7 +61,8 @@ def from_speech_folder(
             utterances += as_pair(names[index], speakers[index], audio.waveform, copy, vocoder)
     if not utterances:
         raise InputError(
-            f"{folder}: none of {len(chosen)} files holds {MIN_SECONDS} s of sound; give speech"
+            f"{folder}: none of {len(chosen)} files contains {MIN_SECONDS} s of sound; "
+            "give speech recordings"
         )
     notes = (*speaker_notes, *summed_up(remarks, len(chosen)))
     if len(chosen) < len(files):
@@ -73,8 +76,8 @@ def _names(files: Sequence[Path], folder: Path) -> list[str]:
         name = file.relative_to(folder).with_suffix("").as_posix()
         if name in named:
             raise InputError(
-                f"{named[name]} and {file}: two files of one name, probably the same speech twice; "
-                "keep one"
+                f"{named[name]} and {file}: two files with the same name, "
+                "probably the same speech twice; keep one"
             )
         named[name] = file
     return list(named)

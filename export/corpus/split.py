@@ -189,7 +189,7 @@ def folds_by_speaker(utterances: Sequence[Utterance], most: int, seed: int) -> l
     """
     for label, name in _NAMES.items():
         if sum(u.label == label for u in utterances) < 2:
-            raise InputError(f"fewer than 2 {name} recordings: a calibration needs more")
+            raise InputError(f"fewer than 2 {name} recordings: calibration needs at least 2")
     lone = set(_lone_speakers(utterances))
     units = [
         (u.speaker, i if u.speaker in lone else -1)  # a lone speaker's utterances go alone

@@ -14,8 +14,8 @@ from export.errors import InputError
 from export.progress import Progress, silent, tracked
 
 _NOTE = (
-    "synthetic speech, made by a source-filter voice: it shows that the path works, and no error "
-    "rate on it says anything about real speech"
+    "synthetic speech, made by a source-filter voice: it only shows that the pipeline works; error "
+    "rates on it say nothing about real speech"
 )
 
 

@@ -105,7 +105,9 @@ def train_speaker(
 ) -> EmbeddingPipeline:
     """An embedder with its scorer: AS-norm against utterances that it was trained on."""
     if len({utterance.speaker for utterance in utterances}) < 2:
-        raise InputError("training part: expected at least 2 speakers; give recordings of more")
+        raise InputError(
+            "training part: expected at least 2 speakers; give recordings of more speakers"
+        )
     trained = train_embedder(settings, utterances, progress)
     chosen = utterances[:: max(1, -(-len(utterances) // _COHORT))]
     with torch.no_grad():

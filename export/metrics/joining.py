@@ -136,8 +136,8 @@ def chosen_part(keys: Columns, part: str | None) -> str | None:
     shown = ", ".join(f"{name} ({count} trials)" for name, count in parts.items())
     if part is None and len(parts) > 1:
         raise InputError(
-            f"{keys.place}: holds the parts {shown}, which are not scored as one; "
-            "choose with --part, or pool them with --part all"
+            f"{keys.place}: contains the parts {shown}, which are not pooled silently; "
+            "choose one with --part, or pool them with --part all"
         )
     if part is None or part == "all" or not parts:
         return None

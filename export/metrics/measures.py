@@ -90,7 +90,7 @@ def scored_trials(columns: Columns) -> ScoredTrials:
     counts = {key: size for key, size in sorted(zip(KEYS, sizes, strict=True)) if size}
     speaker = {"target", "nontarget"} & counts.keys()
     if "bonafide" in counts and speaker:
-        raise InputError(f"{place}: keys of two tasks: bonafide, and target or nontarget")
+        raise InputError(f"{place}: mixes the keys of two tasks: bonafide, and target or nontarget")
     if not {"bonafide", "target"} & counts.keys():
         missing = "target" if speaker else "bonafide"
         raise InputError(f"{place}: no {missing} trial; both classes are needed")
@@ -111,7 +111,7 @@ def scored_trials(columns: Columns) -> ScoredTrials:
 
 def _finite(columns: Columns, values: np.ndarray | None) -> Tensor:
     if values is None:
-        raise InputError(f"{columns.place}: holds no scores")
+        raise InputError(f"{columns.place}: contains no scores")
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         row = int((~np.isfinite(values)).argmax())
@@ -221,7 +221,9 @@ def _tandem(trials: ScoredTrials, rates: ASVErrorRates, convention: str) -> dict
     if trials.three and trials.tandem is not None:
         scores, labels = trials.tandem[1], (trials.keys != _SPOOF).to(torch.int8)
     elif trials.speaker:
-        raise InputError("asv-scores: the t-DCF is of a countermeasure; these are speaker trials")
+        raise InputError(
+            "asv-scores: the t-DCF measures a countermeasure, but these are speaker trials"
+        )
     return {
         "asv": rates._asdict(),
         **{

@@ -32,7 +32,7 @@ def head_of(path: Path, kind: str) -> list[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError(f"{path}: holds no {kind}")
+        raise InputError(f"{path}: contains no {kind}")
     return lines
 
 

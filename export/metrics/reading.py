@@ -144,7 +144,7 @@ def read(path: Path, kind: Kind, name: str | None = None) -> Columns:
         empty = next(rows_of(path, layout), None) is None
         table = () if empty else parse(path, layout, loose=True)
     if not len(table):
-        raise InputError(f"{path}: holds no {kind}")
+        raise InputError(f"{path}: contains no {kind}")
     return _columns(path, layout, table)
 
 

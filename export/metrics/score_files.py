@@ -73,7 +73,7 @@ def _write(
                 )
             row = fields(line)
             if any(len(field.split()) != 1 for field in row):
-                raise InputError(f"{path}: trial {line.name!r}: white space in a name")
+                raise InputError(f"{path}: trial {line.name!r}: the name contains white space")
             file.write(" ".join(row) + "\n")
 
 

@@ -166,7 +166,7 @@ def check_artefact(
         if slow:
             done.add(trial.method)
             once = (
-                record.reason or f"one pass takes {took:.0f} s: run once, on {trial.content} alone"
+                record.reason or f"one pass takes {took:.0f} s: run only once, on {trial.content}"
             )
             record = replace(record, slow_pass=took, reason=once)
         if module is not None and record.reason == NOT_REPEATED:

@@ -129,8 +129,8 @@ def compare_scorers(
     for scorer in scorers.values():
         if scorer.contract != first.contract:
             raise InputError(
-                f"{scorer.name}: its contract is not that of {first.name}: "
-                "compare exports of one model"
+                f"{scorer.name}: its contract differs from that of {first.name}; "
+                "compare exports of the same model"
             )
     corpus = from_protocol(protocol, audio, first.contract.audio.sample_rate, progress=progress)
 

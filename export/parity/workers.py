@@ -43,7 +43,7 @@ def run_in_processes(
                 found[waiting[future].id] = future.result()
                 progress(waiting[future].id, len(found), len(chosen))
         except BrokenProcessPool:
-            progress("a worker died: one by one", len(found), len(chosen))
+            progress("a worker died: continuing one at a time", len(found), len(chosen))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -76,7 +76,7 @@ def _died(row: Row, names: Iterable[str]) -> Iterable[Record]:
                     name,
                     content,
                     "fail",
-                    reason="the process that checked the row died",
+                    reason="the process that checked this entry died",
                 )
 
 

@@ -57,13 +57,15 @@ def _score_rule(contract: "AnyContract") -> list[str]:
     scoring = contract.scoring  # type: ignore[union-attr]
     normalised = ""
     if scoring.normalisation != "none":
-        normalised = f", AS-norm by the top {scoring.top_n} of {scoring.cohort_size} in the cohort"
+        normalised = (
+            f", AS-norm over the top {scoring.top_n} of {scoring.cohort_size} in the cohort"
+        )
     lines = [
-        "Embedding = mean of the windows' unit vectors, at length 1; enrolment likewise.",
+        "Embedding = mean of the windows' unit vectors, at length 1; enrolment works the same way.",
         f"Score = {scoring.backend} of enrolment and test{normalised}.",
     ]
     if contract.task == "sasv":
-        lines.append("The spoofing score is fused into it: a spoof of the speaker is no match.")
+        lines.append("The spoofing score is fused into it: a spoof of the speaker does not match.")
     return lines
 
 

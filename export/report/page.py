@@ -101,7 +101,7 @@ def _verdict(records: Sequence[Record]) -> dict[str, Any]:
     elif passed and not gaps:
         kind, word = "pass", "Every artefact equals eager PyTorch within its tolerance."
     elif passed:
-        kind, word = "gaps", f"None fails. Not proven: {', '.join(gaps)}."
+        kind, word = "gaps", f"No comparison fails. Not proven: {', '.join(gaps)}."
     else:
         kind, word = "gaps", "Nothing was compared."
     tiles = [

@@ -77,7 +77,7 @@ def det(llrs: Tensor, labels: Tensor, threshold: float | None, names: Names = SP
     """DET curve, see :func:`det_figure`."""
     rate = equal_error_rate(llrs, labels).rate
     words = f"Equal error rate {rate:.2%}."
-    caption = "Both axes are probit; the nearer to the lower left, the better."
+    caption = "Both axes are probit; closer to the lower left is better."
     if rate == 0:
         caption += " The classes are fully separated, so the curve runs along the zeros."
     if threshold is not None:
@@ -104,7 +104,7 @@ def histogram(
             )
     caption = "LLRs of the held-out recordings"
     drawn = threshold is not None and math.isfinite(threshold)
-    caption += "; the contract accepts right of the dashed line." if drawn else "."
+    caption += "; the contract accepts to the right of the dashed line." if drawn else "."
     left_out = int((~torch.isfinite(llrs)).sum())
     if left_out:
         caption += f" {left_out} without a finite LLR are not drawn."
@@ -117,8 +117,8 @@ def reliability(
 ) -> Plot:
     """Calibration before and after, see :func:`reliability_figure`."""
     title = "Calibration before and after"
-    words = f"Stated probability of {names.positive} against its share, before and after."
-    caption = f"At a prior of {prior:g}; a calibrated score lies on the diagonal."
+    words = f"Stated probability of {names.positive} against its observed share, before and after."
+    caption = f"At a prior of {prior:g}; a calibrated score follows the diagonal."
     figure = reliability_figure(scores, llrs, labels, prior, names)
     return Plot(to_svg(figure, "calibration", title, words), title, caption)
 

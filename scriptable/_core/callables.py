@@ -1,4 +1,4 @@
-"""Losses that a user hands in, as submodules."""
+"""Users' own losses, as submodules."""
 
 import inspect
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class EagerCallable(nn.Module):
         self.function = function
 
     def forward(self, *inputs: Any) -> Any:
-        """What the callable answers."""
+        """What the callable returns."""
         return self.function(*inputs)
 
     def __prepare_scriptable__(self) -> NoReturn:

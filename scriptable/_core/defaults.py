@@ -8,7 +8,8 @@ from torch import nn
 class KeepsDefaults(nn.Module):
     """A module whose buffers keep the constructor's values when a checkpoint lacks them.
 
-    A peer's checkpoint knows nothing of our state; a strict load must still succeed.
+    Checkpoints of SpeechBrain, ESPnet and other toolkits lack state that only we have; they must
+    still load strictly.
     """
 
     def _load_from_state_dict(

@@ -1,4 +1,4 @@
-"""Class labels in the forms that training code holds them in."""
+"""Class labels in the forms that training code uses."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Checks of values: errors in eager mode and in script, none in a static graph.
+"""Checks of values: they raise in eager mode and in script, never in a static graph.
 
 A traced or exported graph cannot raise, and on a graphics processor a look at a value would wait
 for all the work before it. So Python looks at tensors on the processor; on CUDA the device asserts.

@@ -1,4 +1,4 @@
-"""Heads for ESPnet's own models: ``ESPnetSpeakerModel`` and ``ESPnetASVSpoofModel``.
+"""Heads for ESPnet's models: ``ESPnetSpeakerModel`` and ``ESPnetASVSpoofModel``.
 
 ESPnet's models check a loss for their own base class; the speaker model takes a triple apart, and
 the spoofing model multiplies by ``loss.weight`` once more. The heads here are those of the same

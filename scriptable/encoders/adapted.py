@@ -1,4 +1,4 @@
-"""Someone else's network as an encoder: its layout, its answer, and nothing of its code."""
+"""A third-party network as an encoder, with its input layout and output, unchanged."""
 
 from typing import Any, Dict, Final, Optional, Union
 
@@ -44,7 +44,7 @@ def _ramp(like: Tensor) -> Tensor:
 
 
 class AdaptedEncoder(nn.Module):
-    r"""A network as it is, between a front end of features ``[B, F, T]`` and a head.
+    r"""An existing network, unchanged, between features ``[B, F, T]`` and a head.
 
     Lays the input out as the network takes it, picks one of its answers, averages frames over time,
     and drops axes of size one. It has no parameters of its own; the network's are ``network.…``.
@@ -125,7 +125,7 @@ class AdaptedEncoder(nn.Module):
         return x
 
     def answer(self, x: Tensor) -> Tensor:
-        """The element of the network's answer that was chosen."""
+        """The chosen element of the network's output."""
         if self.by_name:
             named: Tensor = self.network(x)[self.name]
             return named

@@ -20,7 +20,7 @@ def mean_over_time(x: Tensor) -> Tensor:
 
 
 class CepstralNorm(nn.Module):
-    r"""Mean normalisation, and variance normalisation if wanted, of each feature over the window.
+    r"""Mean and, optionally, variance normalisation of each feature over the window.
 
     .. math::
         y_{ft} = x_{ft} - \mu_f \quad\text{or}\quad y_{ft} = \frac{x_{ft} - \mu_f}

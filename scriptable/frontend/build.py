@@ -1,4 +1,4 @@
-"""Build a front end from a mapping, as a configuration file spells it."""
+"""Build a front end from a configuration mapping."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -71,11 +71,11 @@ def _at_rate(
                 said = f"expected {sample_rate} as under sample_rate, got {given[name]}"
                 raise ConfigError((*keys, name), said)
             return {**given, name: sample_rate}
-    raise ConfigError(keys, f"{target.__name__} is no front end, but a layer that follows one")
+    raise ConfigError(keys, f"{target.__name__} is not a front end, but a layer that follows one")
 
 
 def frontends() -> dict[str, type[nn.Module]]:
-    """What ``type`` of a front end may say: the front ends here, and the layers after them."""
+    """What ``type`` of a front end may name: the front ends here and the layers after them."""
     return {name: thing for name, thing in public().items() if _is_ours(thing)}
 
 

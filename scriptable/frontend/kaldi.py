@@ -26,7 +26,7 @@ def torchaudio_kaldi() -> ModuleType:
 def check_no_dither(dither: float) -> None:
     """Raise if noise is asked for."""
     if dither != 0.0:
-        raise ValueError(f"dither: expected 0, for a score must not be random, got {dither}")
+        raise ValueError(f"dither: expected 0, because a score must not be random, got {dither}")
 
 
 def mel_banks(

@@ -74,7 +74,7 @@ class ValidFrames(nn.Module):
 
 
 class AudioToMelSpectrogramPreprocessor(FrontEnd):
-    r"""Log mel spectrogram, normalised, as NeMo's class of this name.
+    r"""Normalised log mel spectrogram, as NeMo's class of the same name.
 
     .. math::
         Y_{m,t} = \frac{L_{m,t} - \mu_m}{\sigma_m + 10^{-5}}, \qquad
@@ -188,7 +188,7 @@ class AudioToMelSpectrogramPreprocessor(FrontEnd):
         self.valid = ValidFrames(normalize, 0 if count_last else 1, pad_to, pad_value)
 
     def num_frames(self, num_samples: int) -> int:
-        """The number of frames T of a waveform of ``num_samples`` samples, with the filling."""
+        """The number of frames T of a waveform of ``num_samples`` samples, with the padding."""
         frames = self.spectrogram.num_frames(num_samples)
         step = max(self.valid.pad_to, 1)
         return -(-frames // step) * step

@@ -1,4 +1,4 @@
-"""Angular margins: softmax heads that hold their class centres, and margins on given cosines."""
+"""Angular margins: softmax heads with class centres, and margins on given cosines."""
 
 from scriptable.heads.am_softmax import AMSoftmax, ASoftmax, a_softmax_loss, am_softmax_loss
 from scriptable.heads.given_cosines import AdditiveAngularMargin, AngularMargin, LogSoftmaxWrapper

@@ -55,7 +55,7 @@ def am_softmax_loss(
 
     Raises:
         ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor of shape
-            ``[B]``, or one is no class.
+            ``[B]``, or one is not a class.
 
     Reference:
         Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, the
@@ -113,7 +113,7 @@ def a_softmax_loss(
 
     Raises:
         ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor of shape
-            ``[B]``, or one is no class.
+            ``[B]``, or one is not a class.
 
     Reference:
         Liu et al., "SphereFace", arXiv 1704.08063, the definition of the loss; the annealing is

@@ -27,7 +27,7 @@ from scriptable._core.reduction import frame_mask
 
 
 class AngularMargin(nn.Module):
-    r"""Angular margin (AM): the target's cosine loses a margin, all are scaled.
+    r"""Angular margin (AM): subtract a margin from the target's cosine, then scale all cosines.
 
     .. math:: z_{nc} = s\,(\cos\theta_{nc} - m\, y_{nc})
 
@@ -72,7 +72,7 @@ class AngularMargin(nn.Module):
 
 
 class AdditiveAngularMargin(AngularMargin):
-    r"""Additive angular margin (AAM): the target's angle gains a margin, all cosines are scaled.
+    r"""Additive angular margin (AAM): add a margin to the target's angle, then scale all cosines.
 
     .. math:: z_{nc} = s\,(y_{nc}\,\varphi(\theta_{nc}) + (1 - y_{nc}) \cos\theta_{nc}), \qquad
         \varphi(\theta) = \begin{cases} \cos(\theta + m) & \cos\theta > \cos(\pi - m) \\
@@ -136,7 +136,7 @@ class AdditiveAngularMargin(AngularMargin):
 
 
 class LogSoftmaxWrapper(nn.Module):
-    r"""Mean cross-entropy of the logits that ``loss_fn`` makes of the outputs.
+    r"""Mean cross-entropy of the logits that ``loss_fn`` computes from the outputs.
 
     .. math:: \ell = \frac1N \sum_n \left( \log\sum_c e^{z_{nc}} - z_{n y_n} \right), \qquad
         z = f(x, \mathrm{onehot}(y)) \ \text{or}\ f(x)
@@ -155,7 +155,7 @@ class LogSoftmaxWrapper(nn.Module):
         is left out where the length is 0 only.
 
     Raises:
-        ValueError: on mismatched shapes, a target that is no class, or a ``loss_fn`` that takes
+        ValueError: on mismatched shapes, a target that is not a class, or a ``loss_fn`` that takes
             neither one nor two tensors.
 
     Reference:

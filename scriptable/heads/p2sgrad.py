@@ -35,7 +35,7 @@ def p2sgrad_loss(cosine: Tensor, labels: Tensor) -> Tensor:
 
     Raises:
         ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor of shape
-            ``[B]``, or one is no class.
+            ``[B]``, or one is not a class.
 
     Reference:
         Wang, Yamagishi, "A Comparative Study on Recent Neural Spoofing Countermeasures for

@@ -58,7 +58,7 @@ def angular_prototypical_loss(dvecs: Tensor, w: Tensor, b: Tensor, query: int = 
         The loss in nats, a scalar, the mean over speakers.
 
     Raises:
-        ValueError: on a wrong shape, M < 2, or a query that is not there.
+        ValueError: on a wrong shape, M < 2, or a query out of range.
 
     Reference:
         Chung et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982, the
@@ -90,7 +90,7 @@ def prototypical_loss(dvecs: Tensor, query: int = -1) -> Tensor:
         The loss in nats, a scalar, the mean over speakers.
 
     Raises:
-        ValueError: on a wrong shape, M < 2, or a query that is not there.
+        ValueError: on a wrong shape, M < 2, or a query out of range.
 
     Reference:
         Snell et al., "Prototypical Networks for Few-shot Learning", arXiv 1703.05175, the softmax
@@ -131,7 +131,7 @@ class AngularPrototypical(nn.Module):
           ``[B, N]`` in [−1, 1], higher = more the same speaker.
 
     Raises:
-        ValueError: on a wrong shape, M < 2, or a query that is not there.
+        ValueError: on a wrong shape, M < 2, or a query out of range.
 
     Reference:
         Chung et al., "In defence of metric learning for speaker recognition", arXiv 2003.11982, the
@@ -177,7 +177,7 @@ class Prototypical(nn.Module):
           mean, ``[B, N]``, higher = more the same speaker.
 
     Raises:
-        ValueError: on a wrong shape, M < 2, or a query that is not there.
+        ValueError: on a wrong shape, M < 2, or a query out of range.
 
     Reference:
         Snell et al., "Prototypical Networks for Few-shot Learning", arXiv 1703.05175, the softmax

@@ -1,4 +1,4 @@
-"""The course of a head's margin over training: ramp, plateau, large-margin fine-tuning."""
+"""Schedule of a head's margin over training: ramp, plateau, large-margin fine-tuning."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -114,7 +114,7 @@ class MarginScheduler:
         return self.final_margin * share
 
     def step(self) -> None:
-        """Go one optimiser step on and set the margin of all heads."""
+        """Advance by one optimiser step and set the margin of all heads."""
         self.steps += 1
         self._apply()
 
@@ -123,7 +123,7 @@ class MarginScheduler:
         return {"steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint: its step, and the margin that belongs to it."""
+        """Resume from a checkpoint: its step and the matching margin."""
         self.steps = int(state["steps"])
         self._apply()
 

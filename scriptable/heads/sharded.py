@@ -171,7 +171,7 @@ class ShardedArcMarginProduct(nn.Module):
         self.own.large_margin(margin)
 
     def load_whole(self, weight: Tensor) -> None:
-        """Take the own classes' rows out of an ordinary head's ``weight [C·K, D]``."""
+        """Load this rank's classes from an ordinary head's ``weight [C·K, D]``."""
         expected = [self.nclasses * self.own.K, self.own.nout]
         if list(weight.shape) != expected:
             raise ValueError(f"weight: expected shape {expected}, got {list(weight.shape)}")
@@ -180,7 +180,7 @@ class ShardedArcMarginProduct(nn.Module):
             self.own.weight.copy_(weight[self.first * k : self.end * k])
 
     def gathered(self) -> ArcMarginProduct_intertopk_subcenter:
-        """The ordinary head with the centres of all ranks; every rank has to call it."""
+        """The ordinary head with the centres of all ranks; every rank must call this."""
         own, ranks = self.own, dist.get_world_size(self.group)
         longest = class_range(self.nclasses, 0, ranks)[1] * own.K
         padded = torch.zeros(longest, own.nout, dtype=own.weight.dtype, device=own.weight.device)
@@ -272,7 +272,7 @@ class ShardedArcMarginProduct(nn.Module):
 def gathered_ge2e_loss(
     criterion: GE2ELoss, dvecs: Tensor, group: Optional["dist.ProcessGroup"] = None
 ) -> Tensor:
-    r"""GE2E over the speakers of all ranks: only centroids travel, never the similarities.
+    r"""GE2E over the speakers of all ranks: only centroids are exchanged, never similarities.
 
     Args:
         criterion: the loss with its w and b, alike on all ranks.

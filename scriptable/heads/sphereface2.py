@@ -94,7 +94,7 @@ def sphereface2_loss(
 
     Raises:
         ValueError: if ``cosine`` is not ``[B, C]``, ``labels`` is not an integer tensor ``[B]``, a
-            label is no class, or on an unknown margin type or variant.
+            label is not a class, or on an unknown margin type or variant.
 
     Reference:
         Wen et al., "SphereFace2: Binary Classification is All You Need for Deep Face Recognition",
@@ -138,15 +138,15 @@ class SphereFace2(KeepsDefaults):
 
     ``forward`` is the mean of :func:`sphereface2_loss`. The margin is in the buffer ``margin``, is
     saved, and changes by :meth:`update`, in a scripted head too. State dicts of WeSpeaker's
-    ``SphereFace2`` load strictly; ``variant`` says which of the two losses goes on from there:
+    ``SphereFace2`` load strictly; ``variant`` selects the loss to continue with:
 
     ============================  =================================  ==============
     ..                            ``paper``                          ``wespeaker``
     ============================  =================================  ==============
     loss                          divided by r                       not divided
-    r, m unless given             40, 0.4                            32, 0.2
-    first bias                    at rest with all angles right      0
-    first centres                 normal                             uniform
+    default r, m                  40, 0.4                            32, 0.2
+    initial bias                  no gradient at right angles        0
+    initial centres               normal                             uniform
     ============================  =================================  ==============
 
     Args:

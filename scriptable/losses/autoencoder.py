@@ -185,7 +185,7 @@ class VariationalAutoencoderLoss(nn.Module):
           shape of rec; in nats where rec_loss is.
 
     Raises:
-        ValueError: on mismatched shapes, an unknown reduction, or a ``rec_loss`` that is no loss.
+        ValueError: on mismatched shapes, an unknown reduction, or ``rec_loss`` is not a loss.
 
     Reference:
         Kingma, Welling, "Auto-Encoding Variational Bayes", arXiv 1312.6114, eq. 10.
@@ -283,7 +283,7 @@ class AutoencoderLoss(nn.Module):
         - loss: a scalar, ``[B]`` for ``batch``, unreduced for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, an unknown reduction, or a ``rec_loss`` that is no loss.
+        ValueError: on mismatched shapes, an unknown reduction, or ``rec_loss`` is not a loss.
 
     Reference:
         ``speechbrain.nnet.losses.AutoencoderLoss``.

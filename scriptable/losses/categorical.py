@@ -44,8 +44,8 @@ def classification_error(
         ``none``. It has no gradient.
 
     Raises:
-        ValueError: on mismatched shapes, a target that is no class, lengths without frames, or an
-            unknown reduction.
+        ValueError: on mismatched shapes, a target that is not a class, lengths without frames, or
+            an unknown reduction.
 
     Reference:
         ``speechbrain.nnet.losses.classification_error``.
@@ -93,7 +93,7 @@ def nll_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch``, the shape of the targets for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, a target that is no class, lengths without frames, ε
+        ValueError: on mismatched shapes, a target that is not a class, lengths without frames, ε
             outside [0, 1], or an unknown reduction.
 
     Reference:

@@ -1,4 +1,4 @@
-"""Distillation: what a student pays for differing from a teacher."""
+"""Distillation: losses of a student against a teacher."""
 
 import torch
 from torch import Tensor

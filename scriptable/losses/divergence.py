@@ -49,7 +49,7 @@ def kldiv_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch``, the shape of the targets for ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, a target that is no class, lengths without frames, ε
+        ValueError: on mismatched shapes, a target that is not a class, lengths without frames, ε
             outside [0, 1], fewer than two classes to smooth over, or an unknown reduction.
 
     Reference:

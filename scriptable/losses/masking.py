@@ -1,4 +1,4 @@
-"""Length masks and masked reductions for losses of the user's own."""
+"""Length masks and masked reductions for your own losses."""
 
 from collections.abc import Callable
 from typing import Final, Optional, Tuple
@@ -93,7 +93,7 @@ def reduce_loss(
     predictions: Optional[Tensor] = None,
     targets: Optional[Tensor] = None,
 ) -> Tensor:
-    r"""Reduce an unreduced loss over the elements that the mask calls valid.
+    r"""Reduce an unreduced loss over the elements that the mask marks as valid.
 
     .. math:: \ell'_{bt} = (1 - \varepsilon)\,\ell_{bt}
         - \frac{\varepsilon}{C} \sum_c \log p_{bct}
@@ -108,7 +108,7 @@ def reduce_loss(
         reduction: ``mean``, ``batch``, ``batchmean``, ``sum`` or ``none``.
         label_smoothing: ε in [0, 1]; for negative log-likelihoods only.
         predictions: log-probabilities, shape ``[B, C, *]``; needed to smooth labels.
-        targets: not used; stands where the seed has it.
+        targets: not used; keeps SpeechBrain's order of arguments.
 
     Returns:
         The loss: a scalar, ``[B]`` for ``batch``, the loss's shape for ``none``.
@@ -163,7 +163,7 @@ def compute_masked_loss(
     mask_shape: str = "targets",
     reduction: str = "mean",
 ) -> Tensor:
-    """Reduce a loss of the user's own over the valid frames.
+    """Reduce your own loss over the valid frames.
 
     ``mean`` is Σ over the valid elements of ``loss_fn(predictions, targets)`` by their number; the
     other reductions likewise. ``loss_fn`` sees 1 in place of the padding, where a logarithm, a root

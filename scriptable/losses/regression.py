@@ -154,7 +154,7 @@ def distance_diff_loss(
     max_weight: float = 100.0,
     reduction: str = "mean",
 ) -> Tensor:
-    r"""Probability mass, weighted by how far from the true position it lies.
+    r"""Probability mass, weighted by its distance from the true position.
 
     For outputs that spread a probability over positions, as the length of a sequence.
 

@@ -1,4 +1,4 @@
-"""What to call on the host, before a static graph that cannot look at values."""
+"""Checks to call on the host: a static graph cannot look at values."""
 
 import torch
 from torch import Tensor

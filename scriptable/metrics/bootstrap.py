@@ -1,4 +1,4 @@
-"""How far a metric would move on another set of trials."""
+"""Bootstrap confidence intervals of metrics."""
 
 import math
 from collections.abc import Callable

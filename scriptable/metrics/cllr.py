@@ -11,7 +11,7 @@ from scriptable.metrics.error_rates import hull_of
 
 
 def cllr(llrs: Tensor, labels: Tensor) -> float:
-    r"""The information that log-likelihood ratios lack, in bits.
+    r"""Cllr: the cost of log-likelihood ratios over all operating points, in bits.
 
     .. math::
         C_{llr} = \frac{1}{2}\Big(\frac{1}{N_1}\sum_{target} \log_2(1 + e^{-\ell})
@@ -47,7 +47,7 @@ def cllr(llrs: Tensor, labels: Tensor) -> float:
 
 
 def min_cllr(scores: Tensor, labels: Tensor) -> float:
-    r"""The :func:`cllr` that remains after the best monotone calibration of the scores.
+    r"""The :func:`cllr` left after the best monotone calibration of the scores.
 
     That calibration is found by pooling adjacent violators: each pool of :math:`t` of the
     :math:`N_1` targets and :math:`n` of the :math:`N_0` non-targets gets the LLR

@@ -37,7 +37,7 @@ _PRIOR, _MISS, _FALSE_ALARM = VERIFICATION_COSTS
 
 
 class DetectionCost(NamedTuple):
-    """A normalised detection cost and the threshold that it was taken at."""
+    """A normalised detection cost and its threshold."""
 
     cost: float
     threshold: float
@@ -212,7 +212,7 @@ def threshold_at(
     cost_miss: float = _MISS,
     cost_false_alarm: float = _FALSE_ALARM,
 ) -> OperatingPoint:
-    """A finite threshold for an operating point, with the error rates that it has.
+    """A finite threshold for an operating point, and its error rates.
 
     Args:
         scores: scores or log-likelihood ratios, higher = more target, shape ``[T]``.

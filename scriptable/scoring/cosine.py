@@ -7,7 +7,7 @@ from scriptable._core.numeric import at_least_float32, unit
 
 
 def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
-    """Raise unless every embedding is finite and has a direction; for the host, before the graph.
+    """Raise unless every embedding is finite and non-zero; call it on the host.
 
     Args:
         embeddings: ``[*, D]``.

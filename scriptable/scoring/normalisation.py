@@ -26,7 +26,7 @@ def score_norm(
     form: str = "as",
     top: int = 300,
 ) -> Tensor:
-    r"""Normalise scores by those that the same utterances have against a cohort.
+    r"""Normalise scores by the scores of the same utterances against a cohort.
 
     .. math::
         z_{bn} = \frac{s_{bn} - \mu(e_n)}{\sigma(e_n)}, \quad
@@ -90,7 +90,7 @@ def score_norm(
 
 
 def check_cohort(scores: Tensor, top: int = 0, name: str = "cohort") -> None:
-    """Raise unless the cohort scores of every trial differ; for the host, before the graph.
+    """Raise unless the cohort scores of every trial differ; call it on the host.
 
     :func:`score_norm` divides by their spread, and cannot look at it in a static graph: there a
     spread below 1e-4 counts as 1e-4, and scores of some thousand standard deviations come out.
@@ -145,7 +145,7 @@ def _check_top(top: int, cohort: int) -> None:
 
 
 class ScoreNorm(nn.Module):
-    r"""Cosine scorer whose scores are normalised against a cohort that it carries.
+    r"""Cosine scorer, normalised against a cohort that it contains.
 
     :func:`score_norm` of :func:`cosine_score`; the cohort is a buffer, so that it travels inside
     the artefact.

@@ -1,4 +1,4 @@
-"""Probabilistic linear discriminant analysis: the score, as it ships."""
+"""Probabilistic linear discriminant analysis (PLDA): the scorer that ships."""
 
 from typing import Final, Optional
 
@@ -81,7 +81,7 @@ class PLDA(nn.Module):
           higher = more the same speaker.
 
     Raises:
-        ValueError: on wrong shapes, or covariances that are none.
+        ValueError: on wrong shapes, or matrices that are not covariances.
 
     Reference:
         Brümmer, de Villiers, "The Speaker Partitioning Problem", 2010 (two-covariance model);

@@ -65,7 +65,7 @@ def _scatter(sums: _Sums) -> tuple[Tensor, Tensor]:
 
 
 def fit_lda(embeddings: Tensor, speakers: Tensor, dim: int) -> Tensor:
-    r"""The ``dim`` directions in which speakers differ most, against how their utterances differ.
+    r"""The ``dim`` directions in which speakers differ most, relative to their own utterances.
 
     .. math:: A = \arg\max_A \operatorname{tr}\big((A^T S_w A)^{-1} A^T S_b A\big),
               \qquad A^T S_w A = I

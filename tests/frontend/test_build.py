@@ -87,7 +87,7 @@ def test_layers_follow_in_a_list() -> None:
         (
             {"type": "LFCC", "window_fn": "haming"},
             "frontend.window_fn: expected one of hann, hamming, blackman, bartlett, kaiser, ones, "
-            "got the text 'haming'",
+            "got the string 'haming'",
         ),
         (
             {"type": "LFCC", "args": {"window_fn": {"type": "hann"}}},
@@ -105,18 +105,18 @@ def test_layers_follow_in_a_list() -> None:
         ),
         (
             {"type": "CepstralNorm"},
-            "frontend: CepstralNorm is no front end, but a layer that follows one",
+            "frontend: CepstralNorm is not a front end, but a layer that follows one",
         ),
         (
             [{"type": "CepstralNorm"}],
-            "frontend[0]: CepstralNorm is no front end, but a layer that follows one",
+            "frontend[0]: CepstralNorm is not a front end, but a layer that follows one",
         ),
         (
             {"type": "KaldiFbank", "sample_frequency": 8000},
             "frontend.sample_frequency: expected 16000 as under sample_rate, got 8000",
         ),
         ({"type": "KaldiFbank", "window_type": "x"}, "frontend.window_type: expected one of "),
-        ("LFCC", "frontend: expected a mapping with the key type, got the text 'LFCC'"),
+        ("LFCC", "frontend: expected a mapping with the key type, got the string 'LFCC'"),
     ],
 )
 def test_errors_name_the_key(config: Any, message: str) -> None:

@@ -142,7 +142,7 @@ def test_a_copy_in_float64_leaves_the_original_alone() -> None:
     ("given", "message"),
     [
         ({"window_type": "hann"}, "window_type: expected one of ['povey', 'hamming', 'hanning'"),
-        ({"dither": 1.0}, "dither: expected 0, for a score must not be random, got 1.0"),
+        ({"dither": 1.0}, "dither: expected 0, because a score must not be random, got 1.0"),
         ({"num_mel_bins": 3}, "num_mel_bins: expected 4 or more, got 3"),
         (
             {"low_freq": 9000.0},

@@ -181,7 +181,7 @@ WRONG = [
     ({}, "loss.type: expected a name, got nothing"),
     ([], "loss: expected at least one loss, got an empty list"),
     ([3], "loss[0]: expected a mapping with the key type, got 3"),
-    ("AMSoftmax", "loss: expected a mapping with the key type, got the text 'AMSoftmax'"),
+    ("AMSoftmax", "loss: expected a mapping with the key type, got the string 'AMSoftmax'"),
     (None, "loss: expected a mapping with the key type, got nothing"),
     ({"loss": None}, "loss: expected a mapping with the key type, got nothing"),
     (
@@ -205,15 +205,15 @@ WRONG = [
     ),
     (
         {"type": "AMSoftmax", "embedding_dim": 4, "m": "big"},
-        "loss.m: expected a number, got the text 'big'",
+        "loss.m: expected a number, got the string 'big'",
     ),
     (
         {"type": "AMSoftmax", "embedding_dim": 4, "class_weights": [1.0, "x"]},
-        "loss.class_weights[1]: expected a number, got the text 'x'",
+        "loss.class_weights[1]: expected a number, got the string 'x'",
     ),
     (
         {"type": "AMSoftmax", "embedding_dim": 4, "class_weights": "x"},
-        "loss.class_weights: expected a list or null, got the text 'x'",
+        "loss.class_weights: expected a list or null, got the string 'x'",
     ),
     ({"type": "AMSoftmax", "embedding_dim": 4, "s": -1}, "loss.s: expected a value above 0"),
     ({"type": "AMSoftmax", "embedding_dim": -4}, "loss.embedding_dim: expected a value above 0"),
@@ -224,15 +224,15 @@ WRONG = [
     ),
     (
         {"type": "AMSoftmax", "weight": "x", "args": {"embedding_dim": 4}},
-        "loss.weight: expected a number, got the text 'x'",
+        "loss.weight: expected a number, got the string 'x'",
     ),
     (
         {"type": "AMSoftmax", "m": 0.2, "args": {"embedding_dim": 4}},
-        "loss.m: stands beside args; put it into args",
+        "loss.m: is outside args; move it into args",
     ),
     (
         {"type": "AMSoftmax", "weight": 1, "args": {"embedding_dim": 4, "weight": 1}},
-        "loss.weight: stands both beside args and in it",
+        "loss.weight: is given both inside and outside args",
     ),
     (
         {"type": "PitWrapper", "args": {"base_loss": {"type": "MSELos"}}},
@@ -253,7 +253,7 @@ WRONG = [
     ({"type": "OCSoftmax", "embedding_dim": 4, "w_posi": "x"}, "loss.w_posi: expected a number"),
     (
         {"type": "OCSoftmax", "embedding_dim": 4, "w_nega": 0.2, "m_fake": 0.2},
-        "loss.w_nega: stands beside m_fake, which is the same",
+        "loss.w_nega: means the same as m_fake; give only one",
     ),
     ({"type": "ClassificationError", "allowed_len_diff": 3, "": 1}, "loss.: unknown argument"),
     ({"type": "AMSoftmax", 7: 1}, "loss.7: unknown argument of AMSoftmax"),
@@ -303,7 +303,7 @@ def test_a_registered_head_is_built_by_its_name(registry: None) -> None:
     head = build_loss({"type": "Distance", "embedding_dim": 4, "mode": "b"})
     assert type(head) is Distance and head.mode == "b"
     assert registered_losses() == {"Distance": Distance}
-    with pytest.raises(ConfigError, match=r"loss\.mode: expected one of a, b, got the text 'c'"):
+    with pytest.raises(ConfigError, match=r"loss\.mode: expected one of a, b, got the string 'c'"):
         build_loss({"type": "Distance", "embedding_dim": 4, "mode": "c"})
     with pytest.raises(ConfigError, match="did you mean 'Distance'"):
         build_loss({"type": "Distanz", "embedding_dim": 4})

@@ -119,7 +119,7 @@ def test_an_entry_of_no_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert matrix.family("SphereFace2") == matrix.family("LogSoftmaxWrapper") == "heads"
     assert matrix.family("PitWrapper") == "separation"
     monkeypatch.setattr(scriptable, "odd", lambda: None, raising=False)
-    with pytest.raises(ValueError, match="lies in no folder"):
+    with pytest.raises(ValueError, match="is in no folder"):
         matrix.family("odd")
 
 

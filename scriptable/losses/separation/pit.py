@@ -33,7 +33,7 @@ def reorder_tensor(tensor: Tensor, perms: Tensor) -> Tensor:
         The reordered tensor, a new one, of the same shape.
 
     Raises:
-        ValueError: if ``perms`` is not ``[B, S]``, or names a source that is not there.
+        ValueError: if ``perms`` is not ``[B, S]``, or names a source that does not exist.
 
     Reference:
         ``speechbrain.nnet.losses.PitWrapper.reorder_tensor``.

@@ -128,7 +128,7 @@ def ctc_loss(
         The loss in nats: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+        ValueError: on mismatched shapes, targets that are not integers, a label or a blank that is
             no class, or an unknown reduction.
 
     Reference:
@@ -166,7 +166,7 @@ class CTCLoss(nn.Module):
         - loss: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+        ValueError: on mismatched shapes, targets that are not integers, a label or a blank that is
             no class, or an unknown reduction.
 
     Example:

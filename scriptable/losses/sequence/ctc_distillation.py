@@ -40,13 +40,13 @@ def ctc_loss_kd(
         targets: the teacher's scores (probabilities, their logarithms or logits), the same shape.
         input_lens: relative lengths in [0, 1], shape ``[B]``.
         blank_index: class of the blank; −1 is the last class.
-        device: accepted for the seed's sake; everything happens where ``log_probs`` lies.
+        device: accepted as in SpeechBrain, and ignored; the device is that of ``log_probs``.
 
     Returns:
         The loss in nats, a scalar.
 
     Raises:
-        ValueError: on mismatched shapes or a blank that is no class.
+        ValueError: on mismatched shapes or a blank that is not a class.
 
     Reference:
         Gao et al., "Distilling knowledge from ensembles of acoustic models for joint CTC-attention
@@ -74,14 +74,14 @@ class CTCLossKD(nn.Module):
 
     Args:
         blank_index: class of the blank; −1 is the last class.
-        device: accepted for the seed's sake; everything happens where ``log_probs`` lies.
+        device: accepted as in SpeechBrain, and ignored; the device is that of ``log_probs``.
 
     Shape:
         - log_probs (student), targets (teacher): ``[B, T, C]``; input_lens: ``[B]``.
         - loss: a scalar.
 
     Raises:
-        ValueError: on mismatched shapes or a blank that is no class.
+        ValueError: on mismatched shapes or a blank that is not a class.
 
     Example:
         >>> loss = CTCLossKD(blank_index=0)

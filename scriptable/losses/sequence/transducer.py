@@ -136,13 +136,13 @@ def transducer_loss(
         blank_index: class of the blank; −1 is the last class.
         reduction: ``mean`` or ``batchmean`` (Σℓ/B), ``sum``, ``batch`` or ``none`` (ℓ of each
             item).
-        use_torchaudio: accepted for the seed's sake; the result is the same either way.
+        use_torchaudio: accepted as in SpeechBrain; the result is the same either way.
 
     Returns:
         The loss in nats: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+        ValueError: on mismatched shapes, targets that are not integers, a label or a blank that is
             no class, or an unknown reduction.
 
     Reference:
@@ -179,14 +179,14 @@ class TransducerLoss(nn.Module):
     Args:
         blank_index: class of the blank; −1 is the last class.
         reduction: ``mean``, ``batch``, ``batchmean``, ``sum`` or ``none``.
-        use_torchaudio: accepted for the seed's sake; the result is the same either way.
+        use_torchaudio: accepted as in SpeechBrain; the result is the same either way.
 
     Shape:
         - logits: ``[B, T, S + 1, C]``; targets: ``[B, S]``; input_lens, target_lens: ``[B]``.
         - loss: a scalar, ``[B]`` for ``batch`` and ``none``.
 
     Raises:
-        ValueError: on mismatched shapes, targets that are no integers, a label or a blank that is
+        ValueError: on mismatched shapes, targets that are not integers, a label or a blank that is
             no class, or an unknown reduction.
 
     Example:

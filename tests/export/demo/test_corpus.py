@@ -35,8 +35,8 @@ def test_protocol_lines_become_trials(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"p\.txt: holds no lines; expected SPEAKER FILE - ATTACK KEY"),
-        ("\n  \n", "holds no lines"),
+        ("", r"p\.txt: is empty; expected lines of SPEAKER FILE - ATTACK KEY"),
+        ("\n  \n", "is empty"),
         ("A a1 - - bonafide\nB b1 - spoof\n", r"p\.txt:2: expected 5 fields .*, got 4"),
         ("A a1 - - bonafide x\n", r"p\.txt:1: expected 5 fields .*, got 6"),
         ("A a1 - - genuine\n", r"p\.txt:1: key: expected bonafide or spoof, got 'genuine'"),
@@ -44,9 +44,9 @@ def test_protocol_lines_become_trials(tmp_path):
             "A a1 - - bonafide\nB b1 - x spoof\nC a1 - x spoof\n",
             r"p\.txt:3: file 'a1' is also named in line 1",
         ),
-        ("A a1 - - bonafide\n", "holds no spoof line; both classes are needed"),
-        ("A a1 - x spoof\n", "holds no bonafide line"),
-        (b"\xff\xfe\x00\x01", "is no text file"),
+        ("A a1 - - bonafide\n", "has no spoof line; both classes are needed"),
+        ("A a1 - x spoof\n", "has no bonafide line"),
+        (b"\xff\xfe\x00\x01", "is not a text file"),
         (None, r"p\.txt: cannot be read \(No such file"),
     ],
 )
@@ -208,13 +208,13 @@ def test_short_and_silent_files_are_left_out_with_a_note(tmp_path):
 
 
 def test_folders_without_usable_speech(tmp_path):
-    with pytest.raises(InputError, match=r"holds no \.wav or \.flac file"):
+    with pytest.raises(InputError, match=r"contains no \.wav or \.flac file"):
         from_speech_folder(tmp_path, 16000)
     write_noise(tmp_path / "a.wav", seconds=0.1)
-    with pytest.raises(InputError, match=r"none of 1 files holds 0\.3 s"):
+    with pytest.raises(InputError, match=r"none of 1 files contains 0\.3 s"):
         from_speech_folder(tmp_path, 16000)
     write_noise(tmp_path / "a.flac")
-    with pytest.raises(InputError, match=r"a\.flac and .*a\.wav: two files of one name"):
+    with pytest.raises(InputError, match=r"a\.flac and .*a\.wav: two files with the same name"):
         from_speech_folder(tmp_path, 16000)
     with pytest.raises(InputError, match="limit: expected at least 1 file, got 0"):
         from_speech_folder(tmp_path, 16000, limit=0)

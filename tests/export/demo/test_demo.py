@@ -345,12 +345,12 @@ REFUSED = {
     ),
     "unknown head": (["--head", "Softmin"], "expected one of OCSoftmax, AMSoftmax"),
     "missing folder": (["--speech", "nowhere"], "nowhere: no such folder"),
-    "empty folder": (["--speech", "empty"], "empty: holds no .wav or .flac file"),
+    "empty folder": (["--speech", "empty"], "empty: contains no .wav or .flac file"),
     "missing protocol": (
         ["--protocol", "none.txt", "--audio", "audio"],
         "none.txt: cannot be read",
     ),
-    "one class": (["--protocol", "one.txt", "--audio", "audio"], "one.txt: holds no spoof line"),
+    "one class": (["--protocol", "one.txt", "--audio", "audio"], "one.txt: has no spoof line"),
     "bad line": (["--protocol", "bad.txt", "--audio", "audio"], "bad.txt:2: expected 5 fields"),
     "missing file": (
         ["--protocol", "more.txt", "--audio", "audio"],

@@ -116,7 +116,7 @@ def test_the_verification_scores_of_2021_take_their_keys_from_the_protocol(tmp_p
     assert found.labels.tolist() == [s for s, c in zip(ASV_LABELS, chosen, strict=True) if c]
     with pytest.raises(InputError, match=r"s: has no keys .*; give the verification protocol"):
         read_tandem_scores(scores)
-    with pytest.raises(InputError, match=r"holds the parts eval .100 trials., hidden"):
+    with pytest.raises(InputError, match=r"contains the parts eval .100 trials., hidden"):
         read_tandem_scores(scores, protocol)
 
 
@@ -201,8 +201,8 @@ def test_the_page_lists_every_format() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"filename\tcm-score\n", "holds no scores"),
-        (b"file,score\n", "holds no scores"),
+        (b"filename\tcm-score\n", "contains no scores"),
+        (b"file,score\n", "contains no scores"),
         (b"Output, a, 1, 2.0\nnoise\nOutput, b, 0, x\n", "3: column 3, score: expected a number"),
         (bytes(range(128, 256)) * 1000, "is not a text file; expected scores"),
         (b"a 1\n" * 20_000 + b"b \xff\n", "is not a text file"),

@@ -97,7 +97,7 @@ def test_a_part_is_chosen_and_a_mixture_is_said(tmp_path: Path, command: Command
     path = tmp_path / "scores.csv"
     write_scores(lines, path, "csv")
     whole = command("metrics", path, "--json")
-    assert "holds the parts held_out, train, all used" in whole.err
+    assert "contains the parts held_out, train; all are used" in whole.err
     ran = command("metrics", path, "--part", "held_out", "--json")
     found = json.loads(ran.out)
     assert (ran.err, found["trials"]) == ("", 40)
@@ -158,7 +158,7 @@ def keyed(path: Path, *lines: tuple[str, object, str]) -> Path:
         ([("a", 1, "bonafide"), ("b", "inf", "spoof")], "trial 'b': score is inf"),
         ([("a", 1, "bonafide"), ("b", 1, "spoof")], "all 2 scores are 1.0: constant"),
         ([("a", 1, "bonafide"), ("a", 2, "spoof")], ":2: trial 'a' is also in line 1"),
-        ([("a", 1, "bonafide"), ("b", 2, "nontarget")], "keys of two tasks"),
+        ([("a", 1, "bonafide"), ("b", 2, "nontarget")], "mixes the keys of two tasks"),
     ],
 )
 @pytest.mark.parametrize("option", [(), ("--json",)])

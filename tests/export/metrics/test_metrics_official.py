@@ -25,7 +25,7 @@ def files_of_2021(folder: Path) -> dict[str, Path]:
 def test_parts_are_not_pooled_in_silence(tmp_path: Path, command: Command) -> None:
     files = files_of_2021(tmp_path)
     arguments = ("metrics", files["scores"], "--protocol", files["protocol"])
-    said = "holds the parts eval (100 trials), hidden (50 trials), progress (50 trials)"
+    said = "contains the parts eval (100 trials), hidden (50 trials), progress (50 trials)"
     assert_refused(command(*arguments), str(files["protocol"]), said, "--part")
     assert_refused(command(*arguments, "--part", "dev"), "part: expected one of eval (100 trials)")
     pooled = json.loads(command(*arguments, "--part", "all", "--json").out)

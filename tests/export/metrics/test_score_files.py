@@ -222,7 +222,7 @@ def test_no_file_no_text_no_lines(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(InputError, match="binary: is not a text file"):
         read_keys(tmp_path / "binary")
-    with pytest.raises(InputError, match="empty: holds no scores"):
+    with pytest.raises(InputError, match="empty: contains no scores"):
         read_scores(text_file(tmp_path / "empty", ""))
 
 
@@ -261,7 +261,7 @@ def test_what_does_not_fit_a_layout_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "s"
     for lines, layout, said in (
         ([Line(("a", "b"), 1.0)], "asvspoof2021_cm", "names 1 of a trial"),
-        ([Line(("a b",), 1.0)], "asvspoof2021_cm", "white space in a name"),
+        ([Line(("a b",), 1.0)], "asvspoof2021_cm", "the name contains white space"),
         ([Line(("a",), 1.0)], "asvspoof2019_cm", "has no key to write"),
         ([Line(("a",))], "asvspoof2021_cm", "has no score to write"),
     ):

@@ -59,11 +59,11 @@ def test_bad_use_is_one_line(
     moved = save_as("trace", pipeline, other, tmp_path / "moved.trace.pt")
     one, two = ("--artifact", path), ("--artifact", moved)
     assert_refused(command("parity", *one, *trials), "artifact: give at least two")
-    assert_refused(command("parity", *one, *two, *trials), "compare exports of one model")
-    assert_refused(command("parity", *one, *one), "give --protocol and --audio with it")
+    assert_refused(command("parity", *one, *two, *trials), "compare exports of the same model")
+    assert_refused(command("parity", *one, *one), "also give --protocol and --audio")
     assert_refused(command("parity", *trials), "protocol: needs --artifact")
     ran = command("parity", *one, *one, *trials, "--entry", "OCSoftmax")
-    assert_refused(ran, "goes without --entry")
+    assert_refused(ran, "cannot be combined with --entry")
 
 
 def climb(offset: float, moved: float, tolerance: float) -> Rung:

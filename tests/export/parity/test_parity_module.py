@@ -182,7 +182,7 @@ def test_a_dotted_module_and_one_entry_of_it(
     assert ran.code == 0, ran
     assert "2 pass" in ran.out and "Hooked" not in ran.out
     ran = command("parity", *options, "--entry", "LabelFirst")
-    assert_refused(ran, "no row", "LabelFirst", "did you mean 'LabelsFirst'?")
+    assert_refused(ran, "no entry is called LabelFirst", "did you mean 'LabelsFirst'?")
 
 
 def test_the_installed_command_finds_modules_in_the_current_folder(
@@ -266,7 +266,7 @@ def test_a_row_that_kills_its_process_fails_and_the_others_pass(
     assert ran.code == 1
     cells = {(r["entry"], r["content"]): (r["status"], r["reason"]) for r in records_of(found)}
     assert cells["Lives", "other"] == ("pass", "")
-    assert cells["Dies", "other"] == ("fail", "the process that checked the row died")
+    assert cells["Dies", "other"] == ("fail", "the process that checked this entry died")
 
 
 @pytest.mark.parametrize(("processors", "jobs"), [(1, 1), (3, 3), (8, 8), (64, 8)])

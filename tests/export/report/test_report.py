@@ -147,7 +147,7 @@ def test_verdict_counts_a_waiver_as_no_pass() -> None:
     ("records", "expected"),
     [
         ([_record()], "Every artefact equals eager PyTorch within its tolerance."),
-        ([_record(), _record("a", "not_run", None)], "None fails. Not proven: 1 not run."),
+        ([_record(), _record("a", "not_run", None)], "No comparison fails. Not proven: 1 not run."),
         ([_record("a", "skipped", None)], "Nothing was compared."),
         ([], "Nothing was compared."),
     ],
