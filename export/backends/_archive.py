@@ -26,7 +26,7 @@ class TorchArchive:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise ArtefactError(
-                f"{path}: damaged, or not the kind its name says ({error})"
+                f"{path}: damaged, or not the format its name says ({error})"
             ) from error
         unpacked = sum(entry.file_size for entry in entries)
         if unpacked > max(_MOST_BYTES, _MOST_RATIO * path.stat().st_size):
@@ -39,7 +39,7 @@ class TorchArchive:
         except Exception as error:  # whatever a damaged archive makes the reader raise
             line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ArtefactError(
-                f"{path}: damaged, or not the kind its name says ({line})"
+                f"{path}: damaged, or not the format its name says ({line})"
             ) from error
 
     def bytes(self, record: str) -> bytes:
