@@ -41,12 +41,24 @@ def _rule(contract: "AnyContract") -> list[str]:
     return [
         f"Mono waveform at {audio.sample_rate} Hz, in windows of {windows.num_samples} samples "
         f"({seconds:.3g} s), one every {windows.hop} samples.",
+        *_guard_rule(contract),
         *_score_rule(contract),
         f"LLR = {decision.scale:.6g} · score {'+' if decision.offset >= 0 else '−'} "
         f"{abs(decision.offset):.6g} nats.",
         f"{at} when LLR ≥ {decision.threshold:.6g}, else {below} ({decision.operating_point}).",
         f"Posterior at a prior of {decision.prior:g}: "
         f"{contract.posterior(decision.threshold):.3g} at the threshold.",
+    ]
+
+
+def _guard_rule(contract: "AnyContract") -> list[str]:
+    """What is left undecided."""
+    guards = contract.guards
+    if guards is None:
+        return []
+    return [
+        f"Undecided when shorter than {guards.min_seconds:g} s, quieter than "
+        f"{guards.min_level_dbfs:g} dBFS, clipped, a pure tone, or out of scale."
     ]
 
 

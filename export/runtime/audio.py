@@ -6,6 +6,7 @@ mixdown, sample scale and resampling is true of training, of parity and of scori
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -99,7 +100,8 @@ class Recording:
             raise InputError(f"sample rate: expected a positive number of Hz, got {sample_rate}")
         self.path = Path(path)
         container = _checked(self.path)
-        self._file = _open(self.path, container)
+        self._closing = ExitStack()
+        self._file = _open(self.path, container, self._closing)
         rate, channels = int(self._file.samplerate), int(self._file.channels)
         self._resampler = None
         notes = [container.note] if container.note else []
@@ -110,7 +112,7 @@ class Recording:
             try:
                 self._resampler = Resampler(rate, sample_rate)
             except InputError as error:
-                self._file.close()
+                self._closing.close()
                 raise InputError(f"{self.path}: {error}") from error
         self.notes = tuple(notes)
         self.meter = Meter(sample_rate)
@@ -124,7 +126,7 @@ class Recording:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._closing.close()
 
     def blocks(self) -> Iterator[Tensor]:
         """The waveform ``[*]`` in float32, in order.
@@ -206,15 +208,18 @@ def _checked(path: Path) -> Container:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
 
 
-def _open(path: Path, container: Container) -> Any:
+def _open(path: Path, container: Container, closing: ExitStack) -> Any:
     soundfile = _load_soundfile()
     try:
         if container.patches:
-            return soundfile.SoundFile(_Patched(path.open("rb"), container.patches))
+            raw = closing.enter_context(path.open("rb"))
+            return closing.enter_context(soundfile.SoundFile(_Patched(raw, container.patches)))
         # As bytes: a name need not be UTF-8, and soundfile would encode it strictly.
-        return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+        name = os.fsencode(path) if os.name == "posix" else str(path)
+        return closing.enter_context(soundfile.SoundFile(name))
     # soundfile answers a suffix such as .raw with TypeError: it would need to be told the format.
     except (soundfile.SoundFileError, TypeError, RuntimeError) as error:
+        closing.close()
         raise InputError(
             f"{path}: not readable as audio ({_reason(error)}); give a WAV or FLAC file"
         ) from error

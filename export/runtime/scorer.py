@@ -147,21 +147,28 @@ def run_windows(artefact: Artefact, windows: Iterable[Tensor], name: str) -> Inp
         InputError: if a window holds NaN or infinity.
         ArtefactError: if the artefact fails on one.
     """
-    results: list[Inputs] = []
+    first: Inputs = ()
+    # As bytes: thousands of small tensors kept between large ones that come and go would keep the
+    # memory of these, too.
+    results: list[list[bytes]] = []
     for window in windows:
         if not bool(torch.isfinite(window).all()):
             raise InputError("window: holds NaN or infinite samples")
         what = f"{name}: fails on a window of {len(window)} samples"
         found = guarded(artefact, "forward", (window.unsqueeze(0),), what)
-        if results and [x.shape for x in found] != [x.shape for x in results[0]]:
+        if results and [x.shape for x in found] != [x.shape for x in first]:
             raise ArtefactError(f"{name}: gives results of different shapes for two windows")
         if not found or any(x.dim() == 0 or len(x) != 1 for x in found):
             shapes = [list(x.shape) for x in found]
             raise ArtefactError(f"{name}: gives {shapes} for a window, expected [1, ...] each")
-        results.append(found)
+        first = first or found
+        results.append([x.contiguous().numpy().tobytes() for x in found])
     if not results:
         raise InputError("recording: holds no samples")
-    return tuple(torch.stack([part[0] for part in parts]) for parts in zip(*results, strict=True))
+    return tuple(
+        torch.frombuffer(bytearray().join(parts), dtype=x.dtype).reshape(-1, *x.shape[1:])
+        for x, parts in zip(first, zip(*results, strict=True), strict=True)
+    )
 
 
 def guarded(artefact: Artefact, method: str, inputs: Inputs, what: str) -> Inputs:

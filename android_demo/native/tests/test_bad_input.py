@@ -23,6 +23,8 @@ from artefact_helpers import (
 )
 from native_helpers import Program
 
+from export.backends._seal import seal
+
 Make = Callable[[Path, bytes], object]
 
 
@@ -67,6 +69,7 @@ def test_a_damaged_name_is_quoted_in_one_printable_line(
     assert b"aten::convolution" in content
     path = tmp_path / "damaged.pte"
     path.write_bytes(content.replace(b"aten::convolution", b"aten::\x90\xff\nvolution"))
+    seal(path)
     ran = program(path, wav)
     assert_refused(ran, str(path), "cannot be loaded")
     assert ran.err.strip().isprintable()

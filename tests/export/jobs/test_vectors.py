@@ -122,6 +122,7 @@ def test_the_cases_are_the_hard_ones(vectors: Path) -> None:
     assert list(found) == NAMES
     assert {(c["sample_rate"], c["channels"]) for c in found.values()} == {
         (16000, 1),
+        (16000, 2),
         (44100, 2),
         (48000, 2),
         (8000, 1),
