@@ -17,7 +17,7 @@ object FileDigest {
      * The digest of [file], once it was found right; null when it holds none. To be called before any
      * runtime sees the file: a damaged one can crash it.
      *
-     * @throws ScorerException when it is not the file that was written.
+     * @throws ProgramException when it is not the file that was written.
      */
     fun check(file: File): String? {
         val content = file.readBytes()
@@ -28,7 +28,7 @@ object FileDigest {
         val actual =
             MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
         if (actual != stated) {
-            throw ScorerException(
+            throw ProgramException(
                 "damaged: its sha256 is ${actual.take(12)}..., and ${stated.take(12)}... when it was written"
             )
         }
