@@ -157,7 +157,7 @@ class ScoringSession(
             val wav = open().use { Wav.read(it.buffered()) }
             val start = nanoTime()
             val scored = scorer.score(wav)
-            val millis = (nanoTime() - start) / NANOS_A_MILLI / maxOf(1, scored.windowScores.size)
+            val millis = windowMillis(start, scored.windowScores.size)
             val trace = scored.windowScores.map { scorer.contract.llr(it.toDouble()) }
             val work = Work.ScoredFile(name, scored.windowScores.size)
             ({ it.copy(work = work, verdict = scored.verdict, trace = trace, windowMillis = millis) })
@@ -189,20 +189,26 @@ class ScoringSession(
         } catch (error: ScorerException) {
             return main.execute { fail(live, Work.ScoringFailed(error.message.orEmpty())) }
         }
-        val millis = (nanoTime() - start) / NANOS_A_MILLI / maxOf(1, verdicts.size)
+        val millis = windowMillis(start, verdicts.count { it.score != null })
         val level = levelDb(block, block.size, divisor, ScreenState.LEVEL_FLOOR_DB)
         val work = Work.Listening(live.filled, level)
         main.execute { heard(live, work, verdicts, millis) }
     }
 
-    private fun heard(live: LiveScorer, work: Work.Listening, verdicts: List<Verdict>, millis: Double) {
+    /** Null when no window was scored since [start]. */
+    private fun windowMillis(start: Long, windows: Int): Double? {
+        val millis = (nanoTime() - start) / NANOS_A_MILLI
+        return if (windows == 0) null else millis / windows
+    }
+
+    private fun heard(live: LiveScorer, work: Work.Listening, verdicts: List<Verdict>, millis: Double?) {
         if (live !== current) return
         show(
             state.copy(
                 work = work,
                 verdict = verdicts.lastOrNull() ?: state.verdict,
                 trace = (state.trace + verdicts.mapNotNull { it.llr }).takeLast(ScreenState.TRACE),
-                windowMillis = if (verdicts.isEmpty()) state.windowMillis else millis,
+                windowMillis = millis ?: state.windowMillis,
             )
         )
     }

@@ -46,6 +46,7 @@ sealed interface Work {
 
     data class ScoringFile(val name: String) : Work
 
+    /** Of an undecided file no window was scored. */
     data class ScoredFile(val name: String, val windows: Int) : Work
 
     data class FileFailed(val name: String, val reason: String) : Work

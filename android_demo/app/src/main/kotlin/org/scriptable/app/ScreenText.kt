@@ -22,14 +22,11 @@ class ScreenText(private val resources: Resources, private val runtime: PackedRu
         val ready = state.model as? ModelState.Ready
         val verdict = state.verdict
         if (verdict == null || ready == null) return ""
-        val llr = verdict.llr ?: return verdict.reason.orEmpty()
-        return text(
-            R.string.numbers,
-            llr,
-            verdict.threshold,
-            (verdict.posterior ?: 0.0) * PERCENT,
-            ready.contract.decision.prior,
-        )
+        val llr = verdict.llr
+        val posterior = verdict.posterior
+        if (llr == null || posterior == null) return verdict.reason.orEmpty()
+        val prior = ready.contract.decision.prior
+        return text(R.string.numbers, llr, verdict.threshold, posterior * PERCENT, prior)
     }
 
     fun latency(state: ScreenState): String {
@@ -116,11 +113,17 @@ class ScreenText(private val resources: Resources, private val runtime: PackedRu
             is Work.MicrophoneFailed -> text(R.string.microphone_failed, work.reason)
             is Work.Listening -> contract?.let { listening(work, it) }.orEmpty()
             is Work.ScoringFile -> text(R.string.scoring_file, work.name)
-            is Work.ScoredFile ->
-                resources.getQuantityString(R.plurals.scored_file, work.windows, work.name, work.windows)
+            is Work.ScoredFile -> scoredFile(work)
             is Work.FileFailed -> text(R.string.file_failed, work.name, work.reason)
             is Work.TakingModel -> text(R.string.taking_model, work.name)
             is Work.ModelRefused -> text(R.string.model_refused, work.name, model(work.refused))
+        }
+
+    private fun scoredFile(work: Work.ScoredFile): String =
+        if (work.windows == 0) {
+            text(R.string.undecided_file, work.name)
+        } else {
+            resources.getQuantityString(R.plurals.scored_file, work.windows, work.name, work.windows)
         }
 
     /** The same from block to block: TalkBack reads every change of it. */

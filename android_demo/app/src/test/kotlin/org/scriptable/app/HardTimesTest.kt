@@ -5,7 +5,6 @@ import java.io.File
 import java.io.FileNotFoundException
 import java.io.IOException
 import java.util.concurrent.Executor
-import kotlin.math.sin
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
@@ -28,8 +27,6 @@ class HardTimesTest {
         Golden.document
         Scene.reset()
     }
-
-    private val tone = ShortArray(16000 * 6) { (9000 * sin(it * 0.07)).toInt().toShort() }
 
     private fun listening(): Screen {
         Screen.grantMicrophone()
@@ -62,7 +59,7 @@ class HardTimesTest {
         Scene.open = { engine }
         val screen = listening()
         val window = Golden.contract.getJSONObject("windows").getInt("num_samples")
-        Scene.microphone.hear(tone.copyOf(window))
+        Scene.microphone.hear(voice(6).copyOf(window))
         assertEquals("Stopped: Module has been destroyed", screen.status)
         assertFalse(Scene.microphone.running)
     }
@@ -70,7 +67,7 @@ class HardTimesTest {
     @Test
     fun silencedMicrophoneGivesNoVerdict() {
         val screen = listening()
-        Scene.microphone.hear(tone)
+        Scene.microphone.hear(voice(6))
         assertEquals("Bona fide", screen.verdict)
         Scene.microphone.lose(AudioLoss.Silenced)
         assertFalse(Scene.microphone.running)

@@ -148,6 +148,11 @@ class ModelPickTest {
         val whole = Golden.model.readBytes()
         screen.takeModel("cut.pte") { ByteArrayInputStream(whole, 0, whole.size / 2) }
         assertTrue(screen.status, "truncated" in screen.status)
+        val flipped = whole.copyOf().also { it[it.size / 2] = (it[it.size / 2].toInt() xor 1).toByte() }
+        screen.takeModel("flipped.pte") { flipped.inputStream() }
+        assertTrue(screen.status, "flipped.pte was not taken." in screen.status)
+        assertTrue(screen.status, "damaged: its sha256 is" in screen.status)
+        assertEquals(emptyList<String>(), kept())
         screen.takeModel("copy.pte") { whole.inputStream() }
         assertTrue(screen.identity, ProgramFile.sha256(Golden.model) in screen.identity)
         screen.end()
@@ -171,15 +176,44 @@ class ModelPickTest {
     }
 
     @Test
+    fun undecidedResultIsSharedWithItsReason() {
+        val screen = Screen()
+        screen.scoreFile(Golden.file("silence.wav"))
+        assertEquals("Undecided", screen.verdict)
+        assertEquals("silence.wav, no window scored", screen.status)
+        screen.share.performClick()
+        val shared = sharedText(screen).lines()
+        val reason = "too quiet: -200.0 dBFS, at least -60.0 are needed"
+        assertEquals(listOf("Undecided", "silence.wav, no window scored", reason), shared.take(3))
+        assertEquals("", screen.latency)
+    }
+
+    private fun sharedText(screen: Screen): String {
+        val chooser = shadowOf(screen.activity).nextStartedActivity
+        val send = chooser.getParcelableExtra(Intent.EXTRA_INTENT, Intent::class.java)!!
+        return send.getStringExtra(Intent.EXTRA_TEXT)!!
+    }
+
+    @Test
+    fun fileThatHoldsNoDigestIsRefusedThoughItsContractPromisesOne() {
+        val screen = Screen()
+        Scene.open = { ScriptedEngine(it.readText(), fileSha256 = null).also(opened::add) }
+        screen.takeModel("bare.pte") { stream("bare") }
+        assertTrue(screen.status, "holds no digest" in screen.status)
+        assertTrue(screen.identity.startsWith("built in"))
+        assertEquals(listOf(false, true), opened.map { it.closed })
+        assertEquals(emptyList<String>(), kept())
+    }
+
+    @Test
     fun liveResultSaysThatItIsOne() {
         Screen.grantMicrophone()
         val screen = Screen()
         screen.listen.performClick()
-        Scene.microphone.hear(ShortArray(16000 * 5) { 5000 })
+        Scene.microphone.hear(voice(5))
         screen.listen.performClick()
         screen.share.performClick()
-        val send = shadowOf(screen.activity).nextStartedActivity.getParcelableExtra(Intent.EXTRA_INTENT, Intent::class.java)!!
-        assertTrue("Live, by the microphone" in send.getStringExtra(Intent.EXTRA_TEXT)!!)
+        assertTrue("Live, by the microphone" in sharedText(screen))
     }
 
     @Test

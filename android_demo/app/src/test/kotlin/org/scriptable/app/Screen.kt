@@ -28,6 +28,9 @@ class Screen {
     val verdict
         get() = text(R.id.verdict)
 
+    val verdictColour
+        get() = view<TextView>(R.id.verdict).currentTextColor
+
     val numbers
         get() = text(R.id.numbers)
 

@@ -5,8 +5,6 @@ import android.provider.Settings
 import android.view.View
 import android.widget.TextView
 import java.io.FileNotFoundException
-import kotlin.math.PI
-import kotlin.math.sin
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -32,9 +30,6 @@ class ScreenTest {
         Golden.document
         Scene.reset()
     }
-
-    private fun speech(seconds: Int) =
-        ShortArray(16000 * seconds) { (9000 * sin(2 * PI * 180 * it / 16000)).toInt().toShort() }
 
     private fun listening(): Screen {
         Screen.grantMicrophone()
@@ -87,18 +82,45 @@ class ScreenTest {
     @Test
     fun liveScoringShowsVerdictTraceAndLatency() {
         val screen = listening()
-        Scene.microphone.hear(speech(3))
+        Scene.microphone.hear(voice(3))
         assertEquals("Listening: the first verdict needs 4.0 s of audio", screen.status)
         assertEquals("No verdict yet", screen.verdict)
-        Scene.microphone.hear(speech(8))
+        Scene.microphone.hear(voice(8))
         assertEquals("Bona fide", screen.verdict)
         assertEquals("3.2 ms for a window of 4.0 s", screen.latency)
         val described = screen.trace.contentDescription.toString()
         assertTrue(described, described.startsWith("Score trace, points: 4, last"))
         screen.picture("listening")
-        Scene.microphone.hear(speech(10))
+        Scene.microphone.hear(voice(10))
         assertEquals("Spoof", screen.verdict)
         screen.picture("listening_spoof")
+    }
+
+    @Test
+    fun undecidedIsShownWithItsReason() {
+        val screen = listening()
+        Scene.microphone.hear(voice(5))
+        assertEquals("Bona fide", screen.verdict)
+        Scene.microphone.hear(ShortArray(16000 * 8))
+        assertEquals("Undecided", screen.verdict)
+        assertEquals("too quiet: -200.0 dBFS, at least -60.0 are needed", screen.numbers)
+        assertEquals(screen.activity.getColor(R.color.plain), screen.verdictColour)
+        assertTrue(screen.listen.text == "Stop" && screen.share.isEnabled)
+        screen.picture("undecided")
+        val trace = screen.trace.contentDescription
+        Scene.microphone.hear(ShortArray(16000 * 8))
+        assertEquals(trace, screen.trace.contentDescription)
+        Scene.microphone.hear(voice(5))
+        assertTrue(screen.numbers, screen.numbers.startsWith("LLR"))
+    }
+
+    @Test
+    fun silenceFromTheStartHasNoNumbers() {
+        val screen = listening()
+        Scene.microphone.hear(ShortArray(16000 * 5))
+        assertEquals("Undecided", screen.verdict)
+        assertEquals("", screen.latency)
+        assertEquals("Score trace, empty", screen.trace.contentDescription)
     }
 
     @Test
@@ -106,7 +128,7 @@ class ScreenTest {
         val engine = ScriptedEngine()
         Scene.open = { engine }
         val screen = listening()
-        Scene.microphone.hear(speech(14))
+        Scene.microphone.hear(voice(14))
         val before = screen.activity
         val (verdict, numbers) = screen.verdict to screen.numbers
         screen.turn()
@@ -114,7 +136,7 @@ class ScreenTest {
         assertTrue(Scene.microphone.running)
         assertEquals(verdict, screen.verdict)
         assertEquals(numbers, screen.numbers)
-        Scene.microphone.hear(speech(6))
+        Scene.microphone.hear(voice(6))
         assertFalse(engine.closed)
         screen.picture("listening_landscape")
         screen.end()
@@ -156,7 +178,7 @@ class ScreenTest {
     @Config(qualifiers = "+night")
     fun nightHasColoursOfItsOwn() {
         val screen = listening()
-        Scene.microphone.hear(speech(14))
+        Scene.microphone.hear(voice(14))
         screen.picture("listening_night")
         assertEquals(0xFF1C1B1F.toInt(), screen.activity.getColor(R.color.ground))
     }
@@ -209,6 +231,20 @@ class ScreenTest {
         assertTrue(without.status, "no score contract" in without.status)
         Scene.open = { ScriptedEngine(contractWith { put("task", "verification") }) }
         assertTrue("expected spoofing" in Screen().status)
+        Scene.open = { ScriptedEngine(fileSha256 = null) }
+        assertTrue("holds no digest, which its contract promises" in Screen().status)
+    }
+
+    @Test
+    fun modelOfVersion1DecidesOnAnything() {
+        val older = contractWith {
+            put("schema_version", 1)
+            listOf("guards", "precision", "notes", "file_sha256").forEach { remove(it) }
+        }
+        Scene.open = { ScriptedEngine(older, fileSha256 = null) }
+        val screen = listening()
+        Scene.microphone.hear(ShortArray(16000 * 5))
+        assertEquals("Bona fide", screen.verdict)
     }
 
     @Test
@@ -221,7 +257,7 @@ class ScreenTest {
     fun scoreThatIsNotFiniteStopsTheScreenNotTheApp() {
         Scene.open = { ScriptedEngine(scores = listOf(Float.NaN)) }
         val screen = listening()
-        Scene.microphone.hear(speech(4))
+        Scene.microphone.hear(voice(4))
         Scene.microphone.hear(ShortArray(1600))
         assertEquals("Stopped: the model gives a score that is not finite", screen.status)
         assertFalse(Scene.microphone.running)
@@ -234,13 +270,13 @@ class ScreenTest {
         assertEquals(View.ACCESSIBILITY_LIVE_REGION_ASSERTIVE, verdict.accessibilityLiveRegion)
         assertEquals("Score trace, empty", screen.trace.contentDescription)
         val status = screen.activity.findViewById<TextView>(R.id.status)!!
-        Scene.microphone.hear(speech(1))
+        Scene.microphone.hear(voice(1))
         val waiting = status.text
-        Scene.microphone.hear(speech(1))
+        Scene.microphone.hear(voice(1))
         assertSame(waiting, status.text)
-        Scene.microphone.hear(speech(5))
+        Scene.microphone.hear(voice(5))
         val shown = (verdict as TextView).text
-        Scene.microphone.hear(speech(2))
+        Scene.microphone.hear(voice(2))
         assertSame(shown, verdict.text)
         for (button in listOf(screen.listen, screen.file, screen.share, screen.model, screen.licences)) {
             assertTrue(button.text.isNotBlank())

@@ -1,10 +1,12 @@
 package org.scriptable.scorer
 
-import org.json.JSONException
-import org.json.JSONObject
-import org.json.JSONTokener
-
 private val SHA256 = Regex("[0-9a-f]{64}")
+private val PRECISIONS = listOf("float32", "mixed16", "int8")
+private const val NEWEST = 2
+
+/** As the exporter has them: a document that asks for more is damaged, and nothing is allocated. */
+private const val MOST_HZ = 768_000
+private const val MOST_SAMPLES = 1 shl 24
 
 /**
  * The document is read strictly: a field that this code does not know could change what a score
@@ -12,19 +14,25 @@ private val SHA256 = Regex("[0-9a-f]{64}")
  */
 internal fun readContract(text: String): Contract {
     if (text.isBlank()) throw ContractException("the model has no score contract")
-    val document = Fields(parseObject(text), "")
-    document.expect("schema_version", 1)
+    val document = Fields(readObject(text), "")
+    val version = document.count("schema_version", NEWEST)
     document.expect("task", "spoofing")
     val contract =
         Contract(
+            schemaVersion = version,
             model = document.text("model"),
             audio = readAudio(document.part("audio")),
             windows = readWindows(document.part("windows")),
             decision = readDecision(document.part("decision")),
             versions = readVersions(document.part("versions")),
-            weightsSha256 = document.text("weights_sha256"),
+            weightsSha256 = document.digest("weights_sha256"),
+            guards = if (version > 1) readGuards(document.part("guards")) else null,
+            fileSha256 = if (version > 1) document.digest("file_sha256") else null,
         )
-    if (!SHA256.matches(contract.weightsSha256)) throw document.wrong("weights_sha256", "64 hex digits")
+    if (version > 1) {
+        if (document.text("precision") !in PRECISIONS) throw document.wrong("precision", "one of $PRECISIONS")
+        document.texts("notes")
+    }
     document.close()
     return contract
 }
@@ -32,79 +40,87 @@ internal fun readContract(text: String): Contract {
 /** The ExecuTorch that a contract names, even one that is refused; null when it names none. */
 internal fun exporterOf(text: String): String? =
     try {
-        JSONObject(text).getJSONObject("versions").getString(Contract.EXECUTORCH)
-    } catch (_: JSONException) {
+        (readObject(text)["versions"] as? Map<*, *>)?.get(Contract.EXECUTORCH) as? String
+    } catch (_: ContractException) {
         null
-    }
-
-private fun parseObject(text: String): JSONObject =
-    try {
-        JSONTokener(text).nextValue() as? JSONObject
-            ?: throw ContractException("score contract: expected a JSON object")
-    } catch (error: JSONException) {
-        throw ContractException("score contract: not JSON (${error.message})")
     }
 
 private fun readAudio(part: Fields): AudioContract {
     part.expect("mixdown", "mean")
     part.expect("resampler", "sinc_interp_hann")
-    val audio =
-        AudioContract(
-            sampleRate = part.count("sample_rate"),
-            pcm16Divisor = part.count("pcm16_divisor"),
-            lowpassFilterWidth = part.count("resampler_lowpass_filter_width"),
-            rolloff = part.number("resampler_rolloff"),
-        )
-    if (audio.rolloff <= 0 || audio.rolloff > 1) throw part.wrong("resampler_rolloff", "in (0, 1]")
-    return audio.also { part.close() }
+    part.expect("pcm16_divisor", 32768L)
+    part.expect("resampler_lowpass_filter_width", 6L)
+    part.expect("resampler_rolloff", 0.99)
+    return AudioContract(part.count("sample_rate", MOST_HZ), 32768, 6, 0.99).also { part.close() }
 }
 
 private fun readWindows(part: Fields): WindowContract {
     part.expect("tail", "align_end")
     part.expect("short", "repeat")
     part.expect("combine", "mean")
-    return WindowContract(part.count("num_samples"), part.count("hop")).also { part.close() }
+    return WindowContract(part.count("num_samples", MOST_SAMPLES), part.count("hop", MOST_SAMPLES)).also {
+        part.close()
+    }
 }
 
 private fun readDecision(part: Fields): DecisionContract {
     part.expect("polarity", "higher_is_bonafide")
-    val decision =
-        DecisionContract(
-            scale = part.number("scale"),
+    return DecisionContract(
+            scale = part.number("scale", "above 0") { it > 0 },
             offset = part.number("offset"),
-            prior = part.number("prior"),
+            prior = part.number("prior", "in (0, 1)") { it > 0 && it < 1 },
             threshold = part.number("threshold"),
             operatingPoint = part.text("operating_point"),
         )
-    if (decision.prior <= 0 || decision.prior >= 1) throw part.wrong("prior", "in (0, 1)")
-    return decision.also { part.close() }
+        .also { part.close() }
+}
+
+private fun readGuards(part: Fields): Guards {
+    part.expect("clip_level", CLIP_LEVEL)
+    return Guards(
+            minSeconds = part.number("min_seconds", "in [0, 3600]") { it in 0.0..3600.0 },
+            minLevelDbfs = part.number("min_level_dbfs", "in [-200, 0]") { it in -200.0..0.0 },
+            maxAmplitude = part.number("max_amplitude", "above 0") { it > 0 },
+            maxTonalityDb = part.number("max_tonality_db", "above 0") { it > 0 },
+            maxClipped = part.number("max_clipped", "in (0, 1]") { it > 0 && it <= 1 },
+            maxCancellationDb = part.number("max_cancellation_db", "above 0") { it > 0 },
+        )
+        .also { part.close() }
 }
 
 private fun readVersions(part: Fields): Map<String, String> =
     part.names().associateWith { part.text(it) }
 
 /** The fields of one object, each to be taken once; [close] refuses what is left. */
-private class Fields(private val json: JSONObject, private val place: String) {
-    private val left = json.keys().asSequence().toMutableSet()
+private class Fields(private val fields: Map<String, Any?>, private val place: String) {
+    private val left = fields.keys.toMutableSet()
 
     fun names(): List<String> = left.toList()
 
-    fun part(name: String): Fields =
-        Fields(take(name) as? JSONObject ?: throw wrong(name, "an object"), "$place$name.")
+    fun part(name: String): Fields {
+        val found = take(name) as? Map<*, *> ?: throw wrong(name, "an object")
+        return Fields(found.entries.associate { it.key as String to it.value }, "$place$name.")
+    }
 
     fun text(name: String): String = take(name) as? String ?: throw wrong(name, "a string")
 
-    fun number(name: String): Double {
+    fun texts(name: String) {
+        val found = take(name) as? List<*> ?: throw wrong(name, "a list")
+        if (found.any { it !is String }) throw wrong(name, "strings")
+    }
+
+    fun digest(name: String): String =
+        text(name).also { if (!SHA256.matches(it)) throw wrong(name, "64 hex digits") }
+
+    fun number(name: String, expected: String = "", inside: (Double) -> Boolean = { true }): Double {
         val value = (take(name) as? Number)?.toDouble() ?: throw wrong(name, "a number")
-        if (value.isNaN() || value.isInfinite()) throw wrong(name, "finite")
+        if (!inside(value)) throw wrong(name, expected)
         return value
     }
 
-    fun count(name: String): Int {
-        val value = number(name)
-        if (value < 1 || value > Int.MAX_VALUE || value != Math.floor(value)) {
-            throw wrong(name, "a whole number above 0")
-        }
+    fun count(name: String, most: Int): Int {
+        val value = take(name) as? Long ?: throw wrong(name, "a whole number from 1 to $most")
+        if (value < 1 || value > most) throw wrong(name, "a whole number from 1 to $most")
         return value.toInt()
     }
 
@@ -118,10 +134,10 @@ private class Fields(private val json: JSONObject, private val place: String) {
     }
 
     fun wrong(name: String, expected: String) =
-        ContractException("score contract: $place$name: expected $expected, got ${json.opt(name)}")
+        ContractException("score contract: $place$name: expected $expected, got ${fields[name]}")
 
-    private fun take(name: String): Any {
+    private fun take(name: String): Any? {
         if (!left.remove(name)) throw ContractException("score contract: $place$name: missing")
-        return json.get(name)
+        return fields[name]
     }
 }

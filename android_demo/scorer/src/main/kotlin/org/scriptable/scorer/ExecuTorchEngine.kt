@@ -7,7 +7,12 @@ import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
 
 /** A `.pte` on the ExecuTorch runtime that the app packs. */
-class ExecuTorchEngine private constructor(private val module: Module, private val text: String) : Engine {
+class ExecuTorchEngine
+private constructor(
+    private val module: Module,
+    private val text: String,
+    override val fileSha256: String?,
+) : Engine {
     override fun contract(): String = text
 
     override fun score(window: FloatArray): Float = told {
@@ -32,19 +37,21 @@ class ExecuTorchEngine private constructor(private val module: Module, private v
             )
 
         /**
-         * Loads [file] with its contract and its method `forward`.
+         * Loads [file] with its contract and its method `forward`, once its bytes are those that were
+         * written.
          *
          * A file is no worse for having been made by another release: the runtime reads any file of
          * its format whose operators and delegates it has. So it is asked, method by method. The
          * contract is a constant and needs no operator: it is read first, and names the release that
          * made the file when `forward` cannot be loaded.
          *
-         * @throws ProgramException when [file] is no program, or not a whole one.
+         * @throws ProgramException when [file] is no program, not a whole one, or not as it was written.
          * @throws UnsupportedModelException when the runtime lacks what the program asks for.
          * @throws RuntimeMissingException when the app holds no runtime for this device.
          */
         fun open(file: File): ExecuTorchEngine {
             val format = ProgramFile.check(file)
+            val digest = FileDigest.check(file)
             val module = load(file, format)
             try {
                 val text = told { if (CONTRACT in module.getMethods()) textOf(module) else "" }
@@ -53,7 +60,7 @@ class ExecuTorchEngine private constructor(private val module: Module, private v
                 } catch (error: RuntimeException) {
                     throw refusal(error, exporterOf(text), format)
                 }
-                return ExecuTorchEngine(module, text)
+                return ExecuTorchEngine(module, text, digest)
             } catch (error: ScorerException) {
                 module.destroy()
                 throw error

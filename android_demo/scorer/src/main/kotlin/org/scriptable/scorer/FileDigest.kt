@@ -10,46 +10,57 @@ import java.security.MessageDigest
  * accident: who changes a file on purpose computes it anew.
  */
 object FileDigest {
-    private const val KEY = "\"file_sha256\":"
     private const val DIGITS = 64
+    private const val BLOCK = 1 shl 16
+    private const val ZERO = '0'.code.toByte()
+    private val TEXT = Regex("\"file_sha256\": ?\"([0-9a-f]{$DIGITS})\"")
+
+    /** What of a block may belong to a text that ends in the next one. */
+    private const val CARRIED = 80
+
+    private class Stated(val digits: String, val place: Long)
 
     /**
      * The digest of [file], once it was found right; null when it holds none. To be called before any
      * runtime sees the file: a damaged one can crash it.
      *
-     * @throws ScorerException when it is not the file that was written.
+     * @throws ProgramException when it is not the file that was written.
      */
     fun check(file: File): String? {
-        val content = file.readBytes()
-        val place = place(content) ?: return null
-        val stated = String(content, place, DIGITS, Charsets.ISO_8859_1)
-        if (stated.all { it == '0' }) return null
-        content.fill('0'.code.toByte(), place, place + DIGITS)
-        val actual =
-            MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
-        if (actual != stated) {
-            throw ScorerException(
-                "damaged: its sha256 is ${actual.take(12)}..., and ${stated.take(12)}... when it was written"
+        val stated = last(file)
+        if (stated == null || stated.digits.all { it == '0' }) return null
+        val actual = digest(file, stated.place)
+        if (actual != stated.digits) {
+            throw ProgramException(
+                "damaged: its sha256 is ${actual.take(12)}..., " +
+                    "and ${stated.digits.take(12)}... when it was written"
             )
         }
-        return stated
+        return stated.digits
     }
 
-    /** Where the digits of the last digest begin. */
-    private fun place(content: ByteArray): Int? {
-        val key = KEY.toByteArray()
-        for (start in content.size - key.size - DIGITS - 2 downTo 0) {
-            if (key.indices.any { content[start + it] != key[it] }) continue
-            var at = start + key.size
-            if (content[at] == ' '.code.toByte()) at++
-            val end = at + DIGITS + 1
-            if (end < content.size && quote(content[at]) && quote(content[end]) && hex(content, at + 1)) return at + 1
+    /** A model may be larger than an app's memory: block by block. */
+    private fun last(file: File): Stated? {
+        var found: Stated? = null
+        var carried = ""
+        var start = 0L
+        file.forEachBlock(BLOCK) { block, count ->
+            val text = carried + String(block, 0, count, Charsets.ISO_8859_1)
+            TEXT.findAll(text).lastOrNull()?.groups?.get(1)?.let { found = Stated(it.value, start + it.range.first) }
+            carried = text.takeLast(CARRIED)
+            start += text.length - carried.length
         }
-        return null
+        return found
     }
 
-    private fun quote(byte: Byte) = byte == '"'.code.toByte()
-
-    private fun hex(content: ByteArray, from: Int) =
-        (from until from + DIGITS).all { content[it].toInt().toChar() in "0123456789abcdef" }
+    private fun digest(file: File, place: Long): String {
+        val digest = MessageDigest.getInstance("SHA-256")
+        var start = 0L
+        file.forEachBlock(BLOCK) { block, count ->
+            for (at in maxOf(place, start) until minOf(place + DIGITS, start + count)) block[(at - start).toInt()] = ZERO
+            digest.update(block, 0, count)
+            start += count
+        }
+        return digest.digest().joinToString("") { "%02x".format(it) }
+    }
 }

@@ -20,7 +20,8 @@ class MovingMean(private val capacity: Int) {
  * Live audio at the contract's sample rate → a verdict for each window.
  *
  * The windows are those that the contract cuts of a recording: the first when its number of samples
- * has been heard, then one each hop. The verdict is on the mean of the last [smoothing] windows.
+ * has been heard, then one each hop. The verdict is on the mean of the last [smoothing] windows that
+ * the contract allows a decision on; on a window that it does not, the verdict is undecided.
  */
 class LiveScorer(private val scorer: Scorer, smoothing: Int = SMOOTHING) {
     private val windows = scorer.contract.windows
@@ -51,10 +52,20 @@ class LiveScorer(private val scorer: Scorer, smoothing: Int = SMOOTHING) {
             buffer.write(sample)
             val past = buffer.total - windows.numSamples
             if (past >= 0 && past % windows.hop == 0L) {
-                val score = mean.add(scorer.scoreWindow(buffer.snapshot()).toDouble())
-                onVerdict(scorer.verdict(score).also { verdict = it })
+                onVerdict(judge(buffer.snapshot()).also { verdict = it })
             }
         }
+    }
+
+    /** What allows no decision has no part in the mean either. */
+    private fun judge(window: FloatArray): Verdict {
+        val contract = scorer.contract
+        val meter = Meter(contract.audio.sampleRate)
+        meter.hearChannel(window)
+        meter.hear(window)
+        val heard = buffer.total.toDouble() / contract.audio.sampleRate
+        contract.guards?.refusal(meter, heard)?.let { return scorer.undecided(it) }
+        return scorer.verdict(mean.add(scorer.scoreWindow(window).toDouble()))
     }
 
     companion object {

@@ -5,13 +5,18 @@ import java.io.File
 import java.io.InputStream
 import kotlin.random.Random
 
-/** What a recording, or the last windows of a live one, scored and what that means. */
+/**
+ * What a recording, or the last windows of a live one, scored and what that means.
+ *
+ * Undecided, it has no numbers but a [reason].
+ */
 data class Verdict(
-    val score: Double,
-    val llr: Double,
-    val posterior: Double,
+    val score: Double?,
+    val llr: Double?,
+    val posterior: Double?,
     val threshold: Double,
     val decision: Decision,
+    val reason: String? = null,
 )
 
 /** A recording's verdict with the scores that it is the mean of. */
@@ -22,9 +27,12 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
     /**
      * Raw score of one window.
      *
-     * @throws ScorerException when it is not finite.
+     * @throws ScorerException when it is not finite, or the window is not.
      */
     fun scoreWindow(window: FloatArray): Float {
+        if (window.any { it.isNaN() || it.isInfinite() }) {
+            throw AudioException("the audio holds NaN or infinite samples")
+        }
         val score = engine.score(window)
         if (score.isNaN() || score.isInfinite()) {
             throw ScorerException("the model gives a score that is not finite")
@@ -45,6 +53,7 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
     /** What a raw score means. */
     fun verdict(score: Double): Verdict {
         val llr = contract.llr(score)
+        if (llr.isInfinite()) throw ScorerException("scale * score + offset overflows at a score of $score")
         return Verdict(
             score,
             llr,
@@ -54,14 +63,33 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
         )
     }
 
-    /** A waveform at the contract's rate → the mean of its windows' scores. */
+    /** No decision, for a [reason]. */
+    fun undecided(reason: String) =
+        Verdict(null, null, null, contract.decision.threshold, Decision.UNDECIDED, reason)
+
+    /** A waveform at the contract's rate → the mean of its windows' scores, if it allows a decision. */
     fun scoreWaveform(waveform: FloatArray): ScoredRecording {
+        val meter = Meter(contract.audio.sampleRate)
+        meter.hearChannel(waveform)
+        return judge(waveform, meter)
+    }
+
+    /** The same of a file, whose channels are looked at before they are mixed down. */
+    fun score(wav: Wav): ScoredRecording {
+        val meter = Meter(contract.audio.sampleRate)
+        meter.hearChannels(wav.samples, wav.channels, contract.audio.pcm16Divisor)
+        return judge(waveform(wav), meter)
+    }
+
+    private fun judge(waveform: FloatArray, meter: Meter): ScoredRecording {
+        meter.hear(waveform)
+        contract.guards?.refusal(meter)?.let { return ScoredRecording(undecided(it), FloatArray(0)) }
         val scores = cutWindows(waveform, contract.windows).map { scoreWindow(it) }.toList().toFloatArray()
         return ScoredRecording(verdict(scores.sumOf { it.toDouble() } / scores.size), scores)
     }
 
     /** A WAV file, of any rate and number of channels, as the contract says. */
-    fun scoreWav(stream: InputStream): ScoredRecording = scoreWaveform(waveform(Wav.read(stream)))
+    fun scoreWav(stream: InputStream): ScoredRecording = score(Wav.read(stream))
 
     /** Scale, mixdown and resampling. */
     fun waveform(wav: Wav): FloatArray {
@@ -83,10 +111,17 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
          */
         fun load(file: File): Scorer = open(ExecuTorchEngine.open(file))
 
-        /** Reads the contract of [engine]; closes the engine when it is refused. */
+        /**
+         * Reads the contract of [engine]; closes the engine when it is refused, or promises a digest
+         * that the file does not hold.
+         */
         fun open(engine: Engine): Scorer {
             try {
-                return Scorer(engine, Contract.parse(engine.contract()))
+                val contract = Contract.parse(engine.contract())
+                if (contract.schemaVersion > 1 && engine.fileSha256 == null) {
+                    throw ContractException("the model's file holds no digest, which its contract promises")
+                }
+                return Scorer(engine, contract)
             } catch (error: ScorerException) {
                 engine.close()
                 throw error

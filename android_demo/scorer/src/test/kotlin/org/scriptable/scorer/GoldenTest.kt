@@ -74,20 +74,28 @@ class GoldenTest {
         for (case in cases) {
             val name = case.getString("name")
             val scored = File(folder, case.getString("wav")).inputStream().use { scorer.scoreWav(it) }
+            val verdict = scored.verdict
+            assertEquals(name, case.getString("decision"), verdict.decision.label)
+            if (case.isNull("score")) {
+                val threshold = contract.decision.threshold
+                val undecided = Verdict(null, null, null, threshold, Decision.UNDECIDED, case.getString("reason"))
+                assertEquals(name, undecided, verdict)
+                assertEquals(name, 0, scored.windowScores.size)
+                continue
+            }
+            assertEquals(name, null, verdict.reason)
             val goldenScores = case.getJSONArray("window_scores")
             assertEquals(name, goldenScores.length(), scored.windowScores.size)
             scored.windowScores.forEachIndexed { index, score ->
                 assertEquals(name, goldenScores.getDouble(index), score.toDouble(), tolerance(case))
             }
-            val verdict = scored.verdict
-            assertEquals(name, case.getDouble("score"), verdict.score, tolerance(case))
+            assertEquals(name, case.getDouble("score"), verdict.score!!, tolerance(case))
             val off = abs(case.getDouble("score") - verdict.score)
             worst.merge(case.getInt("sample_rate"), off, ::maxOf)
             val scale = abs(contract.decision.scale)
-            assertEquals(name, case.getDouble("llr"), verdict.llr, tolerance(case) * scale)
-            assertEquals(name, case.getDouble("posterior"), verdict.posterior, tolerance(case) * scale)
+            assertEquals(name, case.getDouble("llr"), verdict.llr!!, tolerance(case) * scale)
+            assertEquals(name, case.getDouble("posterior"), verdict.posterior!!, tolerance(case) * scale)
             assertEquals(name, case.getDouble("threshold"), verdict.threshold, 0.0)
-            assertEquals(name, case.getString("decision"), verdict.decision.label)
         }
         println("largest score difference by sample rate: $worst")
     }
@@ -95,7 +103,8 @@ class GoldenTest {
     /** The three lines of the README, on the longest recording, in blocks as a microphone gives them. */
     @Test
     fun threeLinesScoreAStream() {
-        val case = cases.filter { it.getInt("sample_rate") == 16000 }.maxBy { it.getInt("n_windows") }
+        val scored = cases.filter { it.getInt("sample_rate") == 16000 && !it.isNull("score") }
+        val case = scored.maxBy { it.getInt("n_windows") }
         val recording = File(folder, case.getString("wav")).inputStream().use { Wav.read(it) }
         val file = File(given("model"))
         val decisions = mutableListOf<Decision?>()
@@ -111,7 +120,7 @@ class GoldenTest {
         val scores = case.getJSONArray("window_scores")
         val whole = (recording.samples.size - contract.windows.numSamples) / contract.windows.hop + 1
         val last = (maxOf(0, whole - LiveScorer.SMOOTHING) until whole).map { scores.getDouble(it) }.average()
-        assertEquals(last, live.verdict!!.score, 1e-5)
+        assertEquals(last, live.verdict!!.score!!, 1e-5)
         assertEquals(contract.decide(contract.llr(last)), decisions.last())
     }
 
@@ -120,17 +129,46 @@ class GoldenTest {
         assertTrue(cases.map { it.getInt("sample_rate") }.toSet().size >= 3)
         assertTrue(cases.any { it.getInt("channels") == 2 })
         assertTrue(cases.any { it.getInt("n_windows") > 1 })
+        assertTrue(cases.count { it.getString("decision") == "undecided" } >= 6)
+    }
+
+    /** What the contract allows no decision on, live: the reason stays with the verdict. */
+    @Test
+    fun undecidedWindowsOfAStreamTellWhy() = open().use { scorer ->
+        for (case in cases.filter { it.getString("name") in listOf("silence", "constant", "tone", "quiet") }) {
+            val recording = File(folder, case.getString("wav")).inputStream().use { Wav.read(it) }
+            val live = LiveScorer(scorer)
+            live.accept(recording.samples)
+            assertEquals(Decision.UNDECIDED, live.verdict!!.decision)
+            assertEquals(case.getString("reason"), live.verdict!!.reason)
+        }
     }
 
     @Test
     fun damagedFilesAreRefused() {
         val whole = File(given("model")).readBytes()
         val cut = File(scratch.root, "cut.pte").apply { writeBytes(whole.copyOf(whole.size / 3)) }
+        val flipped = File(scratch.root, "flipped.pte")
+        flipped.writeBytes(whole.copyOf().also { it[it.size / 2] = (it[it.size / 2].toInt() xor 1).toByte() })
         val text = File(scratch.root, "text.pte").apply { writeText("no program\n".repeat(1000)) }
-        for (file in listOf(cut, text)) {
+        for (file in listOf(cut, flipped, text)) {
             val error = assertThrows(ProgramException::class.java) { Scorer.load(file) }
             assertEquals(error.message, 1, error.message!!.lines().size)
         }
         assertThrows(IOException::class.java) { Scorer.load(File(scratch.root, "nothing.pte")) }
+    }
+
+    /** The stand-in's Module is never made: a runtime could crash on what a bit has become. */
+    @Test
+    fun digestIsCheckedBeforeTheRuntimeSeesAByte() {
+        assertEquals(contract.fileSha256, FileDigest.check(File(given("model"))))
+        val flipped = File(scratch.root, "flipped.pte")
+        val whole = File(given("model")).readBytes()
+        for (place in listOf(100, whole.size / 2, whole.size - 1)) {
+            flipped.writeBytes(whole.copyOf().also { it[place] = (it[place].toInt() xor 1).toByte() })
+            val error = assertThrows(ProgramException::class.java) { ExecuTorchEngine.open(flipped) }
+            assertTrue(error.message, error.message!!.startsWith("damaged: its sha256 is "))
+            assertEquals(null, error.cause)
+        }
     }
 }

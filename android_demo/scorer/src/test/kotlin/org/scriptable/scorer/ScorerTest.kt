@@ -86,7 +86,9 @@ class ScorerTest {
         for (block in listOf(loud, ShortArray(50), loud)) live.accept(block, 50) { decisions.add(it) }
         assertEquals(Decision.UNDECIDED, decisions[1].decision)
         assertEquals(null, decisions[1].score)
+        assertTrue(decisions[1].reason!!.startsWith("too quiet: "))
         assertEquals(decisions[0].score!!, decisions[2].score!!, 1e-12)
+        assertEquals(decisions[2], live.verdict)
     }
 
     @Test
@@ -125,7 +127,7 @@ class ScorerTest {
         val scores = mutableListOf<Double>()
         live.accept(shortArrayOf(0, 16384, -16384, 99), 3) { scores.add(it.score!!) }
         assertEquals(listOf(0.0, 0.25, 0.0), scores)
-        assertEquals(0.0, live.verdict!!.score, 0.0)
+        assertEquals(0.0, live.verdict!!.score!!, 0.0)
     }
 
     @Test
