@@ -7,7 +7,8 @@ import pytest
 import torch
 
 # Tests of the same library share their helpers.
-sys.path[:0] = [str(Path(__file__).resolve().parents[3] / "tests")]
+_TESTS = Path(__file__).resolve().parents[3] / "tests"
+sys.path[:0] = [str(_TESTS), str(_TESTS / "export" / "runtime")]
 
 from artefact_helpers import (  # noqa: E402
     Artefacts,

@@ -1,13 +1,10 @@
 """The shared table of contracts, in C++ under the sanitizers."""
 
 import subprocess
-import sys
 from pathlib import Path
 
-from native_helpers import ROOT, built
-
-sys.path.append(str(ROOT / "tests" / "export" / "runtime"))
 from contract_table import contract_cases
+from native_helpers import built
 
 
 def test_takes_the_good_and_refuses_the_bad(tmp_path: Path) -> None:
