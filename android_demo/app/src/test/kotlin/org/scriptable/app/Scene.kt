@@ -74,6 +74,12 @@ object Golden {
     val model: File
         get() = File(given("model"))
 
+    /** The case of that name, as Python scored it. */
+    fun case(name: String): JSONObject {
+        val cases = document.getJSONArray("cases")
+        return List(cases.length()) { cases.getJSONObject(it) }.first { it.getString("name") == name }
+    }
+
     fun file(name: String) = File(folder, name)
 
     private fun given(property: String): String {
