@@ -84,7 +84,8 @@ def _made_by(frame: FrameType) -> str:
 
 
 def _is_users(file: str) -> bool:
-    if file.startswith("<") or file.startswith(_FOREIGN):
+    # A loaded TorchScript archive names its own text.
+    if file.startswith(("<", "code/__torch__", *_FOREIGN)):
         return False
     library = sysconfig.get_paths()["stdlib"]
     in_library = file.startswith((f"{library}/", f"{sys.base_prefix}/lib/python"))

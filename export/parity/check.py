@@ -6,6 +6,7 @@ gives identical results, and saving has left module and random state as they wer
 """
 
 import json
+import math
 import tempfile
 import time
 from dataclasses import replace
@@ -141,7 +142,10 @@ def check_artefact(
         return [empty(row, backend, trial, "fail", reason, size, seconds) for trial in trials]
     records: dict[int, Record] = {}
     done: set[str] = set()
-    for index in sorted(range(len(trials)), key=lambda i: _TELLING[trials[i].content]):
+    order = list(range(len(trials)))
+    if math.isfinite(budget.patience):
+        order.sort(key=lambda index: _TELLING[trials[index].content])
+    for index in order:
         trial = trials[index]
         if trial.method in done:
             continue
