@@ -6,7 +6,8 @@ from a traced or exported graph; ``torch.jit.script`` compiles them as they stan
 
 import math
 import numbers
-from typing import Any, List, Tuple
+from collections.abc import Callable
+from typing import Any, Dict, List, Tuple, get_args, get_type_hints
 
 import torch
 from torch import Tensor
@@ -97,6 +98,21 @@ def check_flag(name: str, value: bool) -> None:
     if not torch.jit.is_scripting():
         if type(value) is not bool:
             raise ValueError(f"{name}: expected True or False, got {shown(value)}")
+
+
+def check_kinds(constructor: Callable[..., None], given: Dict[str, Any]) -> None:
+    """Hold every number and flag among a constructor's arguments against its annotation."""
+    for name, hint in get_type_hints(constructor).items():
+        kinds = [kind for kind in get_args(hint) or [hint] if kind is not type(None)]
+        kind = kinds[0] if len(kinds) == 1 else None
+        if name == "return" or given[name] is None:
+            continue
+        if kind is bool:
+            check_flag(name, given[name])
+        elif kind is int:
+            check_whole(name, given[name])
+        elif kind is float:
+            check_number(name, given[name])
 
 
 def shown(value: object) -> str:

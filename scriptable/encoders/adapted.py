@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from scriptable._core.checks import check_choice
+from scriptable._core.checks import check_choice, check_kinds
 
 _INPUTS = ["BFT", "BTF", "B1FT", "B1TF", "BN", "B1N"]
 _FRAMES = ["", "BTD", "BDT"]
@@ -91,6 +91,7 @@ class AdaptedEncoder(nn.Module):
         frames: str = "",
         noise: bool = True,
     ) -> None:
+        check_kinds(AdaptedEncoder.__init__, locals())
         super().__init__()
         check_choice("input", input, _INPUTS)
         check_choice("frames", frames, _FRAMES)

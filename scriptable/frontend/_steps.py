@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_not_negative, check_positive, check_rank
+from scriptable._core.checks import check_kinds, check_not_negative, check_positive, check_rank
 
 
 def over_time(x: Tensor) -> Tensor:
@@ -59,6 +59,7 @@ class CepstralNorm(nn.Module):
     epsilon: Final[float]
 
     def __init__(self, std_norm: bool = False, epsilon: float = 1e-10) -> None:
+        check_kinds(CepstralNorm.__init__, locals())
         super().__init__()
         check_positive("epsilon", epsilon)
         self.std_norm = std_norm

@@ -5,7 +5,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_positive
+from scriptable._core.checks import check_choice, check_kinds, check_positive
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._filterbanks import CEPSTRUM_POWER_FLOOR, CEPSTRUM_TOP_DB, band
 from scriptable.frontend._layers import Decibel, Spectrogram
@@ -97,6 +97,7 @@ class Fbank(FrontEnd):
         mean_norm: bool = False,
         std_norm: bool = False,
     ) -> None:
+        check_kinds(Fbank.__init__, locals())
         low, high = band(sample_rate, f_min, f_max)
         spectrogram = Spectrogram(
             n_fft,

@@ -7,7 +7,7 @@ from typing import Final, Optional
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_not_negative, check_positive
+from scriptable._core.checks import check_kinds, check_not_negative, check_positive
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._filterbanks import cosine_transform, torchaudio_functional
 from scriptable.frontend._kaldi_frames import EPSILON, KaldiFrames
@@ -183,6 +183,7 @@ class KaldiFbank(KaldiFrontEnd):
         window_type: str = "povey",
         scale: float = 1.0,
     ) -> None:
+        check_kinds(KaldiFbank.__init__, locals())
         check_no_dither(dither)
         frames = KaldiFrames(
             sample_frequency,
@@ -290,6 +291,7 @@ class KaldiMFCC(KaldiFrontEnd):
         window_type: str = "povey",
         scale: float = 1.0,
     ) -> None:
+        check_kinds(KaldiMFCC.__init__, locals())
         check_no_dither(dither)
         frames = KaldiFrames(
             sample_frequency,

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from scriptable._core.checks import (
+    check_kinds,
     check_size,
 )
 from scriptable.frontend._base import FrontEnd
@@ -121,6 +122,7 @@ class LFCC(FrontEnd):
         log_energy: bool = False,
         even_bins: bool = False,
     ) -> None:
+        check_kinds(LFCC.__init__, locals())
         spectrogram = Spectrogram(
             n_fft,
             win_length,

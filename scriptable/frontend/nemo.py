@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_choice, check_not_negative
+from scriptable._core.checks import check_choice, check_kinds, check_not_negative
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._filterbanks import mel_filterbank
 from scriptable.frontend._layers import Log, Spectrogram, check_member
@@ -159,6 +159,7 @@ class AudioToMelSpectrogramPreprocessor(FrontEnd):
         pad_mode: str = "constant",
         count_last: bool = False,
     ) -> None:
+        check_kinds(AudioToMelSpectrogramPreprocessor.__init__, locals())
         check_member("frame_splicing", frame_splicing, (1,))
         check_choice("window", window, list(_WINDOWS))
         check_choice("log_zero_guard_type", log_zero_guard_type, ["add", "clamp"])

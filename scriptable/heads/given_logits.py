@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scriptable._core.checks import check_choice, check_labels
+from scriptable._core.checks import check_choice, check_kinds, check_labels
 from scriptable._core.numeric import at_least_float32
 
 
@@ -47,6 +47,7 @@ class Logits(nn.Module):
     bonafide_column: Final[int]
 
     def __init__(self, bonafide_column: int = 1) -> None:
+        check_kinds(Logits.__init__, locals())
         super().__init__()
         if bonafide_column < 0:
             raise ValueError(f"bonafide_column: expected 0 or more, got {bonafide_column}")
@@ -114,6 +115,7 @@ class RawScore(nn.Module):
     bonafide_label: Final[int]
 
     def __init__(self, higher: str = "bonafide", bonafide_label: int = 1) -> None:
+        check_kinds(RawScore.__init__, locals())
         super().__init__()
         check_choice("higher", higher, ["bonafide", "spoof"])
         if bonafide_label not in (0, 1):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from scriptable._core.checks import check_relative_dtype
+from scriptable._core.checks import check_relative_dtype, check_size
 
 
 def check_lengths(length: Tensor, name: str = "length") -> None:
@@ -55,6 +55,7 @@ def check_labels(labels: Tensor, n_classes: int, name: str = "labels") -> None:
         ...
         ValueError: labels: expected classes in [0, 4], got 5 at [1, 0]
     """
+    check_size("n_classes", n_classes)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"{name}: expected an integer dtype, got {labels.dtype}")
     outside = torch.logical_or(labels < 0, labels >= n_classes)

@@ -81,7 +81,7 @@ def test_only_a_package_of_ours_is_replaced(artefacts: Artefacts, tmp_path: Path
 
     path = tmp_path / "tiny.mlpackage"
     package = artefacts.path("coreml")
-    backend = backends.backends()["coreml"]
+    backend = backends.all_backends()["coreml"]
     source = Source(
         artefacts.pipeline,
         {"forward": (torch.zeros(1, 4000),)},
@@ -251,7 +251,7 @@ artefacts = Artefacts(Path(sys.argv[2]))
 
 def work():
     source = Source(artefacts.pipeline, {"forward": (torch.zeros(1, 4000),)}, artefacts.text)
-    backend = backends.backends()[sys.argv[1]]
+    backend = backends.all_backends()[sys.argv[1]]
     source.exported("forward")
     resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
     backends.save(backend, source, Path(sys.argv[2]) / f"full{backend.suffix}")

@@ -131,7 +131,7 @@ def test_version_1_loads_and_says_what_is_not_verified(tmp_path: Path, command: 
 
 @pytest.mark.parametrize("name", LOWERED)
 def test_what_runs_on_the_device_only_says_so(name: str, tmp_path: Path, command: Command) -> None:
-    path = tmp_path / f"tiny{backends.backends()[name].suffix}"
+    path = tmp_path / f"tiny{backends.all_backends()[name].suffix}"
     path.write_bytes(b"whatever is in it")
     wav = write_wav(tmp_path / "a.wav", voice(5000))
     assert_refused(command("score", path, wav), f"{path}: runs on the device only: ")
