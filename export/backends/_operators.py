@@ -24,7 +24,7 @@ _TEXTS = _names(
     linalg_qr linalg_svd linalg_svdvals list ljust lower lstrip lt meshgrid nanquantile ne ord
     pad pad_sequence partition percentFormat pop quantile remove replace rfind rindex rjust
     rpartition rsplit rstrip scatter scatter_ scatter_reduce scatter_reduce_ searchsorted
-    segment_reduce slice split splitlines startswith stft strip swapcase title upper zfill
+    segment_reduce slice split splitlines startswith stft strip swapcase title upper warn zfill
     """
 )
 # Without a text, and yet not arithmetic: the process's state, other storage, other threads.

@@ -23,7 +23,8 @@ _SYMBOL = (
     r"(?:[suz][a-z]{0,3}\d+|Max|Min|Abs|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv|IntTrueDiv|"
     r"ModularIndexing|True|False)"
 )
-_SIZE = re.compile(rf"(?:{_SYMBOL}\b|\d+|[-+*/()<>=!,&|~ ])*")
+_PRINTED = r"(?:Symbol\('[suz][a-z]{0,3}\d+'(?:, [a-z]+=(?:True|False))*\)|Integer|Add|Mul|Pow)"
+_SIZE = re.compile(rf"(?:{_PRINTED}|{_SYMBOL}\b|\d+|[-+*/()<>=!,&|~ ])*")
 _GUARD = re.compile(r"(?:L\['\w+'\](?:\.size\(\)\[\d+\])?|\d+\b|and\b|or\b|not\b|[-+*/()<>=!% ])*")
 _OPERATORS = (
     *("add", "sub", "mul", "floordiv", "truediv", "mod", "pow", "neg", "getitem"),

@@ -52,7 +52,7 @@ ROWS = [
         module=lambda: scriptable.AASIST("AASIST-L"),
         methods={"forward": lambda g: (draw.waveform(g, 1, _AASIST_SAMPLES),)},
         speech={"forward": lambda waveform: (draw.speech(_AASIST_SAMPLES)(waveform)[0][:1],)},
-        idle={f"encoder.{i}.0.bn1.{kind}": _UNUSED for i in range(1, 6) for kind in _AFFINE},
+        unused={f"encoder.{i}.0.bn1.{kind}": _UNUSED for i in range(1, 6) for kind in _AFFINE},
     ),
     Row(
         entry="AdaptedEncoder",

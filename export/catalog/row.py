@@ -55,6 +55,8 @@ class Row:
     """Why the gradient is, on purpose, not the derivative of the value; empty where it is."""
     idle: Mapping[str, str] = field(default_factory=dict)
     """Parameters whose gradient is zero whatever the batch, each with the reason."""
+    unused: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that a checkpoint holds and the forward never uses, each with the reason."""
     on_device: bool = False
     """A score that ships; such rows are lowered for delegates that cannot run here, too, and run
     where a device is emulated."""

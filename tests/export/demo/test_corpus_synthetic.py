@@ -70,7 +70,7 @@ def test_the_synthetic_corpus_is_balanced(synthetic):
     assert len({u.name for u in synthetic.utterances}) == 12
     assert all(24000 <= len(u.waveform) <= 32000 for u in synthetic.utterances)
     assert len({len(u.waveform) for u in synthetic.utterances}) == 6
-    assert "says anything about real speech" in synthetic.notes[0]
+    assert "say nothing about real speech" in synthetic.notes[0]
 
 
 def test_level_length_and_silence_do_not_tell_the_classes_apart(synthetic):

@@ -121,7 +121,7 @@ def trial_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     lines = []
     for i in range(8):
         # What is spoofed is louder, as the network below measures it.
-        wave = voice(5000, 100 + 9.0 * i, i) * (0.5 if i % 2 else 0.9 + 0.02 * i)
+        wave = voice(9000, 100 + 9.0 * i, i) * (0.5 if i % 2 else 0.9 + 0.02 * i)
         write_wav(tmp_path / "audio" / f"f{i}.wav", wave)
         lines.append(f"s{i} f{i} - {'- bonafide' if i % 2 else 'A01 spoof'}\n")
     (tmp_path / "protocol.txt").write_text("".join(lines))

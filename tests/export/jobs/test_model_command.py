@@ -38,7 +38,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Own]:
 def trials(tmp_path: Path) -> tuple[str, ...]:
     lines = []
     for i in range(4):
-        write_wav(tmp_path / "audio" / f"f{i}.wav", voice(5000 + 700 * i, 100 + 20.0 * i, i))
+        write_wav(tmp_path / "audio" / f"f{i}.wav", voice(9000 + 700 * i, 100 + 20.0 * i, i))
         lines.append(f"s{i} f{i} - {'A01 spoof' if i % 2 else '- bonafide'}\n")
     (tmp_path / "protocol.txt").write_text("".join(lines))
     return "--protocol", str(tmp_path / "protocol.txt"), "--audio", str(tmp_path / "audio")
@@ -221,27 +221,35 @@ def test_several_heads_and_a_network_on_the_waveform(own: Own) -> None:
 
 WRONG = [
     ("alpha: 2e1", "alhpa: 2", "scorer.yaml:17: loss.args.alhpa: unknown argument of OCSoftmax; "),
-    ("alpha: 2e1", "alpha: x", "scorer.yaml:17: loss.args.alpha: expected a number, got the text"),
+    (
+        "alpha: 2e1",
+        "alpha: x",
+        "scorer.yaml:17: loss.args.alpha: expected a number, got the string",
+    ),
     ("    embedding_dim: 6\n", "", "scorer.yaml:15: loss.args.embedding_dim: missing argument"),
     ("type: OCSoftmax", "type: OCSoftmx", "scorer.yaml:14: loss.type: no loss is called OCSoftmx"),
     ("own_net.Tiny", "own_net.Tny", "scorer.yaml:10: encoder.type: own_net.Tny: own_net has no"),
     ("own_net.Tiny", "own_nett.Tiny", "scorer.yaml:10: encoder.type: own_nett: no such module"),
     ("own_net.Tiny", "Tiny", "scorer.yaml:10: encoder.type: expected a dotted path"),
-    ("own_net.Tiny", "torch.pi", "scorer.yaml:10: encoder.type: torch.pi is no class, but float"),
+    (
+        "own_net.Tiny",
+        "torch.pi",
+        "scorer.yaml:10: encoder.type: torch.pi is not a class, but float",
+    ),
     (
         "type: own_net.Tiny\n  args:\n    n_features: 8",
         "type: own_net.number",
-        "scorer.yaml:10: encoder.type: own_net.number is no torch.nn.Module class, nor annotated",
+        "scorer.yaml:10: encoder.type: own_net.number is not a torch.nn.Module class, nor",
     ),
     (
         "type: own_net.Tiny\n  args:\n    n_features: 8",
         "type: os.system\n  args:\n    command: echo it ran",
-        "scorer.yaml:10: encoder.type: os.system is no torch.nn.Module class, nor annotated",
+        "scorer.yaml:10: encoder.type: os.system is not a torch.nn.Module class, nor annotated",
     ),
     (
         "type: own_net.Tiny\n  args:\n    n_features: 8",
         "type: builtins.dict",
-        "scorer.yaml:10: encoder.type: builtins.dict is no torch.nn.Module class",
+        "scorer.yaml:10: encoder.type: builtins.dict is not a torch.nn.Module class",
     ),
     ("name: tiny scorer", "name: 2024-99-99", "scorer.yaml: a value that is none: month must be"),
     ("name: tiny scorer", "name: " + "[" * 500 + "]" * 500, "nested more than 30 deep"),

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for number, (speaker, pitch) in enumerate(PITCHES.items()):
         for k in range(2):
             names.append(f"{speaker}/{k}")
-            wave = voice(6000, pitch + k, 10 * number)
+            wave = voice(9000, pitch + k, 10 * number)
             write_wav(tmp_path / "audio" / f"{speaker}" / f"{k}.wav", wave)
     lines = [
         f"{a} {b} {'target' if a.split('/')[0] == b.split('/')[0] else 'nontarget'}\n"

@@ -106,14 +106,16 @@ def test_training_moves_every_parameter(row: Row) -> None:
     module = row.build().double()
     _, gradients = run_with_gradients(row, module, "forward", as_float64(row.draw("forward", 3)))
     named = dict(module.named_parameters())
-    assert row.idle.keys() <= named.keys()
-    for name in named:
+    assert row.idle.keys() | row.unused.keys() <= named.keys()
+    assert not row.unused.keys() & gradients.keys(), "said to be unused, and the loss reaches it"
+    for name in named.keys() - row.unused.keys():
         assert name in gradients, f"{name}: the loss does not reach it"
         size = float(gradients[name].abs().max())
         if name in row.idle:
             assert size < 1e-12, f"{name}: the row says that it is idle: {row.idle[name]}"
         else:
-            assert size > 1e-6, f"{name}: its gradient is zero"
+            # In float64 what is idle is below 1e-12; the deepest networks leave 1e-7 of the loss.
+            assert size > 1e-9, f"{name}: its gradient is zero"
 
 
 @pytest.mark.parametrize("row", PADDED, ids=by_id)

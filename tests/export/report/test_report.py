@@ -369,7 +369,9 @@ def test_missing_package_names_the_extra(
     package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=rf"{package}.*pip install 'scriptable\[cli\]'"):
+    with pytest.raises(
+        MissingPackageError, match=rf"{package}.*pip install 'scriptable-speech\[cli\]'"
+    ):
         write_html(_full(), tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 

@@ -169,8 +169,12 @@ def test_sample_rate_must_be_positive(tmp_path):
 @pytest.mark.parametrize(
     ("package", "error", "message"),
     [
-        ("soundfile", ImportError("no module"), r"needs soundfile.*scriptable\[cli\]"),
-        ("soundfile", OSError("libsndfile not found"), r"libsndfile not found.*scriptable\[cli\]"),
+        ("soundfile", ImportError("no module"), r"needs soundfile.*scriptable-speech\[cli\]"),
+        (
+            "soundfile",
+            OSError("libsndfile not found"),
+            r"libsndfile not found.*scriptable-speech\[cli\]",
+        ),
         ("torchaudio", ImportError("no module"), "torchaudio is not installed"),
         ("torchaudio", OSError("libc10_cuda.so"), r"libc10_cuda\.so.*CPU-only torchaudio"),
     ],
