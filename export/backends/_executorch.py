@@ -133,6 +133,8 @@ def quiet_executorch() -> Iterator[None]:
             warnings.filterwarnings(
                 "ignore", category=DeprecationWarning, module=r"(torch|executorch)\b"
             )
+            # Its pass that takes batch normalisation apart computes with the parameters.
+            warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")
             yield
     finally:
         logging.disable(level)
