@@ -134,7 +134,7 @@ def quiet_executorch() -> Iterator[None]:
                 "ignore", category=DeprecationWarning, module=r"(torch|executorch)\b"
             )
             # Its pass that takes batch normalisation apart computes with the parameters.
-            warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")
+            warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor")
             yield
     finally:
         logging.disable(level)
