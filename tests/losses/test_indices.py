@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import scriptable
-from export.backends import Source, backends
+from export.backends import Source, all_backends
 
 CLASSES = 5
 
@@ -34,12 +34,12 @@ LOSSES: dict[str, tuple[nn.Module, tuple[Tensor, ...], Tensor, tuple[Tensor, ...
     ),
     "nll": (scriptable.NLLLoss(), _frames(), torch.ones(3, 6).long(), ()),
     "nll weighted": (
-        scriptable.NLLLoss(0.1, weight=torch.ones(CLASSES)),
+        scriptable.NLLLoss(label_smoothing=0.1, weight=torch.ones(CLASSES)),
         _frames(),
         torch.ones(3, 6).long(),
         (),
     ),
-    "kldiv": (scriptable.KLDivLoss(0.1, pad_idx=-7), _frames(), torch.ones(3, 6).long(), ()),
+    "kldiv": (scriptable.KLDivLoss(label_smoothing=0.1, pad_idx=-7), _frames(), torch.ones(3, 6).long(), ()),
     "error": (scriptable.ClassificationError(), _frames(), torch.ones(3, 6).long(), ()),
     "wrapper": (
         scriptable.LogSoftmaxWrapper(scriptable.AngularMargin()),
@@ -99,9 +99,9 @@ def test_a_saved_graph_takes_the_nearest_class(name: str, backend: str, tmp_path
     module, before, labels, after = LOSSES[name]
     module = module.eval()
     source = Source(module, {"forward": (*before, labels, *after)}, "")
-    path = tmp_path / f"loss{backends()[backend].suffix}"
-    backends()[backend].save(source, path)
-    saved = backends()[backend].load(path)
+    path = tmp_path / f"loss{all_backends()[backend].suffix}"
+    all_backends()[backend].save(source, path)
+    saved = all_backends()[backend].load(path)
     for wrong, nearest in ((CLASSES, CLASSES - 1), (10**6, CLASSES - 1), (-1, 0), (-100, 0)):
         (found,) = saved.run("forward", (*before, _with(labels, wrong), *after))
         expected = module(*before, _with(labels, nearest), *after)
