@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 import typer
 from rich.console import Console
@@ -105,3 +105,15 @@ def note(*lines: str) -> None:
     """Remarks for people, on stderr, one line each."""
     for line in lines:
         err.print(f"note: {printable(line)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def published(result: Any) -> NoReturn:
+    """Tell what was made and what failed, and end with the exit code that says so."""
+    from export.report.terminal import failures, remarks, summary
+
+    for table in summary(result):
+        out.print(table)
+    for line in remarks(result):
+        out.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+    failed(failures(result.records))
+    raise typer.Exit(0 if result.passed else 1)

@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from export.commands._app import app, failed, out, progress_bar
+from export.commands._app import app, progress_bar, published
 
 
 @app.command()
@@ -62,7 +62,6 @@ def demo(
     from export.demo import spoofing as job
     from export.demo.training import Settings
     from export.jobs.threshold import ThresholdChoice
-    from export.report.terminal import comparison_table, failures, summary
 
     default = Path("build/demo" if task == "spoofing" else f"build/demo-{task}")
     options = job.Options(
@@ -78,8 +77,4 @@ def demo(
     )
     with progress_bar() as progress:
         result = job.run(options, progress)
-    out.print(comparison_table(result.records))
-    for renderable in summary(result):
-        out.print(renderable)
-    failed(failures(result.records))
-    raise typer.Exit(0 if result.passed else 1)
+    published(result)

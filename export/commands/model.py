@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from export.commands._app import Names, app, backend_names, failed, out, progress_bar
+from export.commands._app import Names, app, backend_names, progress_bar, published
 
 
 @app.command()
@@ -65,7 +65,6 @@ def model(
     from export.jobs import model as job
     from export.jobs.threshold import ThresholdChoice
     from export.modules import load_module
-    from export.report.terminal import comparison_table, failures, summary
 
     if module is not None:
         load_module(module)
@@ -86,8 +85,4 @@ def model(
     )
     with progress_bar() as progress:
         result = job.run(options, progress)
-    out.print(comparison_table(result.records))
-    for renderable in summary(result):
-        out.print(renderable)
-    failed(failures(result.records))
-    raise typer.Exit(0 if result.passed else 1)
+    published(result)

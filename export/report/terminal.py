@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -78,8 +77,8 @@ def _cell(records: list[Record]) -> str:
     return f"[{_STYLE[status]}]{text}[/]"
 
 
-def summary(result: Result) -> list[RenderableType]:
-    """What was made: artefacts with size and latency, the ladder, and remarks."""
+def summary(result: Result) -> list[Table]:
+    """What was made: the comparison, the files with size and latency, the decisions."""
     made = Table(title="Artefacts, one thread", header_style="bold")
     for name in ("file", "KB", "ms per window", "of eager"):
         made.add_column(name, justify="left" if name == "file" else "right")
@@ -90,13 +89,17 @@ def summary(result: Result) -> list[RenderableType]:
             ratio = artefact.latency_ms / result.eager_ms
             speed = (f"{artefact.latency_ms:.2f}", f"{ratio:.2f}")
         made.add_row(artefact.name, f"{artefact.bytes / 1024:.0f}", *speed)
-    lines = [
+    decisions = [ladder_table(result.rungs)] if result.rungs else []
+    return [comparison_table(result.records), made, *decisions]
+
+
+def remarks(result: Result) -> list[str]:
+    """What the tables do not say, a line each."""
+    return [
         *_error_rate(result),
         *(f"note: {note}" for note in (*result.notes, *at_threshold(result.rungs))),
         f"written: {', '.join(path.name for path in result.files)} in {result.files[0].parent}",
     ]
-    ladder = [ladder_table(result.rungs)] if result.rungs else []
-    return [made, *ladder, *(Text(line) for line in lines)]
 
 
 def _error_rate(result: Result) -> list[str]:
