@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scriptable._core.checks import check_positive, check_real
 from scriptable._core.values import check_finite
 from scriptable.metrics._trials import Counts, count_as, trials
 from scriptable.metrics.error_rates import equal_error_rate
@@ -53,11 +54,11 @@ class OperatingPoint(NamedTuple):
 
 def check_costs(prior: float, cost_miss: float, cost_false_alarm: float) -> None:
     """Raise unless the prior is inside (0, 1) and both costs are above zero."""
+    check_real("prior", prior)
     if not 0.0 < prior < 1.0:
         raise ValueError(f"prior: expected a probability inside (0, 1), got {prior}")
-    for name, cost in (("cost_miss", cost_miss), ("cost_false_alarm", cost_false_alarm)):
-        if not 0.0 < cost < math.inf:
-            raise ValueError(f"{name}: expected a finite value above 0, got {cost}")
+    check_positive("cost_miss", cost_miss)
+    check_positive("cost_false_alarm", cost_false_alarm)
 
 
 def bayes_threshold(prior: float, cost_miss: float = 1.0, cost_false_alarm: float = 1.0) -> float:
@@ -241,6 +242,7 @@ def threshold_at(
     """
     scores, labels = trials(scores, labels)
     check_finite(scores)
+    check_costs(prior, cost_miss, cost_false_alarm)
     lowest, highest = (float(x) for x in scores.aminmax())
     if point == "eer":
         threshold = equal_error_rate(scores, labels).threshold

@@ -6,6 +6,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
+from scriptable._core.checks import check_not_negative, check_real
 from scriptable.metrics._trials import count_as, trials
 from scriptable.metrics.cost import DetectionCost, least_cost
 from scriptable.metrics.error_rates import equal_error_rate
@@ -71,8 +72,7 @@ _ADCF = ADCFCosts()
 def check_tandem_costs(costs: TandemCosts) -> None:
     """Raise unless priors are a distribution and costs are finite and not negative."""
     for name, value in zip(costs._fields, costs, strict=True):
-        if not 0.0 <= value < math.inf:
-            raise ValueError(f"{name}: expected a finite value of 0 or above, got {value}")
+        check_not_negative(name, value)
     total = costs.prior_target + costs.prior_nontarget + costs.prior_spoof
     if abs(total - 1.0) > 1e-9:
         raise ValueError(f"costs: expected priors that sum to 1, got {total}")
@@ -111,6 +111,7 @@ def asv_error_rates(
     if threshold is None:
         genuine = labels != 2
         threshold = equal_error_rate(scores[genuine], labels[genuine], convention).threshold
+    check_real("threshold", threshold)
     if math.isnan(threshold):
         raise ValueError("threshold: expected a number, got NaN")
     accepted = scores.double() >= threshold
@@ -189,6 +190,7 @@ def _tandem_constants(
 ) -> tuple[float, float, float]:
     check_tandem_costs(costs)
     for name, rate in zip(asv._fields, asv, strict=True):
+        check_real(f"asv.{name}", rate)
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"asv.{name}: expected a rate in [0, 1], got {rate}")
     missed = costs.prior_target * costs.cost_miss
@@ -254,6 +256,8 @@ def min_a_dcf(
         0.7903
     """
     scores, labels = trials(scores, labels, 3)
+    check_not_negative("prior_nontarget", prior_nontarget)
+    check_not_negative("prior_spoof", prior_spoof)
     target = 1.0 - prior_nontarget - prior_spoof
     check_tandem_costs(
         TandemCosts(target, prior_nontarget, prior_spoof, cost_miss, cost_false_alarm, cost_spoof)

@@ -72,3 +72,24 @@ def test_an_array_is_left_as_it_was() -> None:
     before = scores.copy()
     s.min_cllr(scores, labels)
     assert np.array_equal(scores, before)
+
+
+@pytest.mark.parametrize("name", ["prior", "cost_miss", "cost_false_alarm"])
+@pytest.mark.parametrize("wrong", ["0.5", True, [1], None])
+@pytest.mark.parametrize("metric", [s.min_dcf, s.actual_dcf, s.threshold_at])
+def test_costs_of_the_wrong_kind_name_the_argument(
+    metric: Callable[..., Any], wrong: Any, name: str
+) -> None:
+    scores, labels = _trials()
+    with pytest.raises(ValueError, match=f"^{name}: expected a number, got "):
+        metric(scores, labels, **{name: wrong})
+
+
+@pytest.mark.parametrize("name", ["prior_nontarget", "prior_spoof", "cost_miss", "cost_spoof"])
+def test_tandem_costs_too(name: str) -> None:
+    scores, labels = _trials()
+    labels[::7] = 2
+    with pytest.raises(ValueError, match=f"^{name}: expected a number, got '1'"):
+        s.min_a_dcf(scores, labels, **{name: "1"})
+    with pytest.raises(ValueError, match="^asv.miss: expected a number, got True"):
+        s.min_tdcf(*_trials(), s.ASVErrorRates(True, 0.03, 0.4))
