@@ -26,7 +26,7 @@ def check_output(path: Path) -> None:
     if target.is_dir() and not _is_our_package(target):
         raise InputError(f"{path}: is a folder, which is never replaced; give another path")
     if target.exists() and not target.is_dir() and not target.is_file():
-        raise InputError(f"{path}: is no regular file; give another path")
+        raise InputError(f"{path}: is not a regular file; give another path")
     folder = target.parent
     while not folder.exists():
         folder = folder.parent

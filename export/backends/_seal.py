@@ -70,7 +70,7 @@ def _parts(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise ArtefactError(f"{path}: is no regular file")
+        raise ArtefactError(f"{path}: is not a regular file")
     parts = []
     for part in sorted(path.rglob("*"), key=lambda p: p.relative_to(path).as_posix()):
         # Finder and archivers leave hidden files behind, which no runtime reads.

@@ -92,7 +92,7 @@ def _read(path: Path) -> list[State]:
         ) from error
     states = list(_states(found, 0))
     if not states:
-        raise InputError(f"{path}: holds no state dict: save module.state_dict()")
+        raise InputError(f"{path}: contains no state dict: save module.state_dict()")
     return states
 
 

@@ -98,7 +98,7 @@ def _listed(folder: Path) -> set[str]:
         cases = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["cases"]
         names = {str(case[key]) for case in cases for key in ("wav", "windows_file")}
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{folder}: exists and holds no vectors; give a new folder") from error
+        raise InputError(f"{folder}: exists and contains no vectors; give a new folder") from error
     return {INDEX_FILE, *(name for name in names if Path(name).name == name)}
 
 

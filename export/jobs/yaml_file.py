@@ -48,7 +48,7 @@ class YamlFile:
         yaml = require("yaml")
         if self.path.exists() and not self.path.is_file():
             # A pipe would wait for ever.
-            raise InputError(f"{self.path}: is no regular file")
+            raise InputError(f"{self.path}: is not a regular file")
         try:
             with self.path.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)

@@ -193,7 +193,7 @@ def _ogg(file: BinaryIO, size: int) -> Container:
         kind, serial = head[5], int.from_bytes(head[14:18], "little")
         if kind & 2:
             if begun:
-                raise Incomplete("holds several recordings, one behind the other; split it first")
+                raise Incomplete("contains several recordings, one after the other; split it first")
             open_streams.add(serial)
         else:
             begun = True
@@ -208,7 +208,7 @@ def _ogg(file: BinaryIO, size: int) -> Container:
 def _flac(path: Path, start: int, head: bytes) -> Container:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if any(content.find(begin, start + 4) >= 0 for begin in _FLAC_STARTS):
-            raise Incomplete("holds several recordings, one behind the other; split it first")
+            raise Incomplete("contains several recordings, one after the other; split it first")
     known = any(head[22:26]) or (len(head) > 21 and head[21] & 0x0F)
     return Container() if known else Container(NO_LENGTH)
 
@@ -229,5 +229,5 @@ def _mp3(file: BinaryIO, size: int, start: int) -> Container:
     file.seek(start + length)
     behind = file.read(3)
     if behind == b"ID3" or (len(behind) > 1 and behind[0] == 0xFF and behind[1] & 0xE0 == 0xE0):
-        raise Incomplete("holds several recordings, one behind the other; split it first")
+        raise Incomplete("contains several recordings, one after the other; split it first")
     return _sized(size, start, length)

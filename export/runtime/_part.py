@@ -27,7 +27,7 @@ def read_object(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError(f"document: nested more than {_DEEPEST} deep") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"document: is no JSON ({error})") from error
+        raise ValueError(f"document: is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise ValueError(f"document: expected an object, got {type(value).__name__}")
     if _depth(value) > _DEEPEST:

@@ -168,7 +168,7 @@ class Recording:
             frames = torch.from_numpy(data)
             if not bool(torch.isfinite(frames).all()):
                 raise InputError(
-                    f"{self.path}: holds NaN or infinite samples; repair or re-export the file"
+                    f"{self.path}: contains NaN or infinite samples; repair or re-export the file"
                 )
             yield frames
         if count < promised:
@@ -177,7 +177,7 @@ class Recording:
                 "copy or download the file again"
             )
         if count == 0:
-            raise InputError(f"{self.path}: holds no samples; record or export the file again")
+            raise InputError(f"{self.path}: contains no samples; record or export the file again")
 
 
 def read_waveform(path: str | os.PathLike[str], sample_rate: int) -> Audio:
@@ -196,7 +196,7 @@ def _checked(path: Path) -> Container:
     if path.is_dir():
         raise InputError(f"{path}: is a directory; give a WAV or FLAC file")
     if not path.is_file():
-        state = "is no regular file" if path.exists() else "no such file"
+        state = "is not a regular file" if path.exists() else "no such file"
         raise InputError(f"{path}: {state}; check the path")
     try:
         if path.stat().st_size == 0:

@@ -153,7 +153,7 @@ def run_windows(artefact: Artefact, windows: Iterable[Tensor], name: str) -> Inp
     results: list[list[bytes]] = []
     for window in windows:
         if not bool(torch.isfinite(window).all()):
-            raise InputError("window: holds NaN or infinite samples")
+            raise InputError("window: contains NaN or infinite samples")
         what = f"{name}: fails on a window of {len(window)} samples"
         found = guarded(artefact, "forward", (window.unsqueeze(0),), what)
         if results and [x.shape for x in found] != [x.shape for x in first]:
@@ -164,7 +164,7 @@ def run_windows(artefact: Artefact, windows: Iterable[Tensor], name: str) -> Inp
         first = first or found
         results.append([x.contiguous().numpy().tobytes() for x in found])
     if not results:
-        raise InputError("recording: holds no samples")
+        raise InputError("recording: contains no samples")
     return tuple(
         torch.frombuffer(bytearray().join(parts), dtype=x.dtype).reshape(-1, *x.shape[1:])
         for x, parts in zip(first, zip(*results, strict=True), strict=True)
@@ -233,7 +233,7 @@ def _sealed(path: Path, artefact: Artefact, contract: AnyContract) -> AnyContrac
         return contract
     if artefact.file_sha256 is None:
         raise ArtefactError(
-            f"{path}: not verified: it holds no digest, which its contract promises"
+            f"{path}: not verified: it has no digest, although its contract promises one"
         )
     return contract.model_copy(update={"file_sha256": artefact.file_sha256})
 

@@ -169,7 +169,9 @@ class Verifier:
 
     def _spoofing(self, scores: Tensor) -> float:
         if scores.shape[1:].numel() != 1 or not bool(torch.isfinite(scores).all()):
-            raise ArtefactError(f"{self.name}: gives no single finite spoofing score for a window")
+            raise ArtefactError(
+                f"{self.name}: does not return one finite spoofing score per window"
+            )
         return average_windows(scores.reshape(-1))
 
     def _mean(self, embeddings: Tensor, what: str) -> Tensor:

@@ -91,5 +91,5 @@ def test_tandem_costs_too(name: str) -> None:
     labels[::7] = 2
     with pytest.raises(ValueError, match=f"^{name}: expected a number, got '1'"):
         s.min_a_dcf(scores, labels, **{name: "1"})
-    with pytest.raises(ValueError, match="^asv.miss: expected a number, got True"):
+    with pytest.raises(ValueError, match=r"^asv\.miss: expected a number, got True"):
         s.min_tdcf(*_trials(), s.ASVErrorRates(True, 0.03, 0.4))

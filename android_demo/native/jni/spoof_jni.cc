@@ -110,7 +110,7 @@ JNIEXPORT jfloat JNICALL Java_org_scriptable_host_NativeEngine_nativeScore(JNIEn
     // Told as any wrong argument is: a model may well answer such a window.
     for (const float sample : samples)
       if (!std::isfinite(sample)) {
-        raise(env, "java/lang/IllegalArgumentException", "window: holds NaN or infinite samples");
+        raise(env, "java/lang/IllegalArgumentException", "window: contains NaN or infinite samples");
         throw Pending();
       }
     return jfloat{scorer->score_window(samples.data())};

@@ -22,7 +22,7 @@ constexpr sf_count_t kUnknown = sf_count_t{1} << 62;
 Container checked(const std::string& path) {
   if (fs::is_directory(path)) throw Error(path + ": is a directory; give a WAV or FLAC file");
   if (!fs::is_regular_file(path))
-    throw Error(path + ": " + (fs::exists(path) ? "is no regular file" : "no such file") +
+    throw Error(path + ": " + (fs::exists(path) ? "is not a regular file" : "no such file") +
                 "; check the path");
   if (fs::file_size(path) == 0)
     throw Error(path + ": is empty (0 bytes); copy or record the file again");
@@ -130,7 +130,7 @@ bool Recording::next(std::vector<float>& block) {
   read_ += count;
   for (std::size_t i = 0; i < frames * channels_; ++i)
     if (!std::isfinite(samples_[i]))
-      throw Error(path_ + ": holds NaN or infinite samples; repair or re-export the file");
+      throw Error(path_ + ": contains NaN or infinite samples; repair or re-export the file");
   meter_.hear_channels(samples_.data(), frames, channels_);
   mono_.resize(frames);
   for (std::size_t frame = 0; frame < frames; ++frame) {
@@ -152,7 +152,7 @@ void Recording::finish(std::vector<float>& block) {
   if (read_ < promised_)
     throw Error(path_ + ": truncated, " + std::to_string(promised_) + " frames promised and " +
                 std::to_string(read_) + " there; copy or download the file again");
-  if (read_ == 0) throw Error(path_ + ": holds no samples; record or export the file again");
+  if (read_ == 0) throw Error(path_ + ": contains no samples; record or export the file again");
   if (!resampler_) return;
   resampler_->finish(block);
   meter_.hear(block.data(), block.size());

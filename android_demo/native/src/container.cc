@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint64_t kStreamed = 0x7FFFF000;
 constexpr const char* kNoLength = "completeness not checked: its header states no length";
 constexpr const char* kNoMeans = "completeness not checked: not done for this format";
-constexpr const char* kSeveral = "holds several recordings, one behind the other; split it first";
+constexpr const char* kSeveral = "contains several recordings, one after the other; split it first";
 
 class Source {
  public:

@@ -260,11 +260,11 @@ double Contract::posterior(double llr) const {
 Contract parse_contract(const std::string& text) {
   try {
     // The parser would pass over a byte order mark, which is none of JSON.
-    if (text.compare(0, 3, "\xef\xbb\xbf") == 0) throw Error("score contract: is no JSON document");
+    if (text.compare(0, 3, "\xef\xbb\xbf") == 0) throw Error("score contract: is not a JSON document");
     Strict strict;
     return read(json::parse(text, std::ref(strict)));
   } catch (const json::exception&) {
-    throw Error("score contract: is no JSON document");
+    throw Error("score contract: is not a JSON document");
   }
 }
 

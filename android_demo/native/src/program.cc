@@ -92,7 +92,7 @@ void check_file(const std::string& path) {
   using Status = executorch::runtime::Program::HeaderStatus;
   if (fs::is_directory(path)) throw Error(path + ": is a directory, not an ExecuTorch program");
   if (!fs::is_regular_file(path))
-    throw Error(path + (fs::exists(path) ? ": is no regular file" : ": no such file"));
+    throw Error(path + (fs::exists(path) ? ": is not a regular file" : ": no such file"));
   std::array<std::uint8_t, executorch::runtime::Program::kMinHeadBytes> head{};
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(path + ": cannot be read");
@@ -156,7 +156,7 @@ std::vector<EValue> Program::run(const std::string& method, const std::vector<EV
 std::string Program::text(const std::string& method) {
   const auto results = run(method, {});
   if (results.size() != 1 || !results[0].isString())
-    throw Error(path_ + ": its method " + method + " gives no text");
+    throw Error(path_ + ": its method " + method + " returns no text");
   const auto view = results[0].toString();
   return std::string(view.data(), view.size());
 }

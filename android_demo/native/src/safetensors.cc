@@ -57,11 +57,11 @@ Tensor read_tensor(const json& entry, const std::vector<char>& file, std::size_t
 }
 
 std::vector<Tensor> parse(const std::vector<char>& file) {
-  if (file.size() < kLengthBytes) throw Error("is no safetensors file");
+  if (file.size() < kLengthBytes) throw Error("is not a safetensors file");
   std::uint64_t length = 0;
   for (int i = kLengthBytes - 1; i >= 0; --i)
     length = length << 8 | static_cast<std::uint8_t>(file[i]);
-  if (length > file.size() - kLengthBytes) throw Error("is no safetensors file");
+  if (length > file.size() - kLengthBytes) throw Error("is not a safetensors file");
   const std::size_t data = kLengthBytes + length;
   const json header = json::parse(file.begin() + kLengthBytes, file.begin() + data);
   std::vector<Tensor> tensors;
@@ -81,7 +81,7 @@ std::vector<Tensor> read_tensors(const std::string& path) {
   try {
     return parse(file);
   } catch (const json::exception&) {
-    throw Error(path + ": is no safetensors file");
+    throw Error(path + ": is not a safetensors file");
   } catch (const Error& error) {
     throw Error(path + ": " + error.what());
   }

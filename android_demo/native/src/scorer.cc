@@ -34,7 +34,7 @@ Scorer::Scorer(const std::string& path, int threads)
   if (contract_.schema_version == 1)
     note_ = "file not verified, a contract of version 1 has no digest of it";
   else if (!program_.digest())
-    throw Error(path + ": not verified: it holds no digest, which its contract promises");
+    throw Error(path + ": not verified: it has no digest, although its contract promises one");
 }
 
 float Scorer::score_window(const float* window) {
@@ -45,16 +45,16 @@ float Scorer::score_window(const float* window) {
 
 float Scorer::run_window(const float* window) {
   if (!std::all_of(window, window + contract_.num_samples, [](float x) { return std::isfinite(x); }))
-    throw Error("window: holds NaN or infinite samples");
+    throw Error("window: contains NaN or infinite samples");
   // The runtime reads its inputs only.
   const auto input = executorch::extension::from_blob(
       const_cast<float*>(window), {1, static_cast<int>(contract_.num_samples)});
   const auto results = program_.run("forward", {EValue(*input)});
   if (contract_.score_result >= results.size() || !results[contract_.score_result].isTensor())
-    throw Error(path_ + ": its forward gives no score");
+    throw Error(path_ + ": its forward returns no score");
   const auto& tensor = results[contract_.score_result].toTensor();
   if (tensor.numel() != 1 || tensor.scalar_type() != executorch::aten::ScalarType::Float)
-    throw Error(path_ + ": its forward gives no float32 score");
+    throw Error(path_ + ": its forward does not return a float32 score");
   return *tensor.const_data_ptr<float>();
 }
 
@@ -68,7 +68,7 @@ double Scorer::score(const std::vector<float>& waveform) {
   };
   cutter.push(waveform, add);
   cutter.finish(add);
-  if (count == 0) throw Error("recording: holds no samples");
+  if (count == 0) throw Error("recording: contains no samples");
   return sum / static_cast<double>(count);
 }
 

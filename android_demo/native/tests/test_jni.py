@@ -59,7 +59,7 @@ def test_scores_and_contract(classes: Path, artefacts: Artefacts, tmp_path: Path
         f"java.lang.IllegalArgumentException: window: expected {WINDOW} samples, got {WINDOW - 1}"
     )
     assert not_finite == (
-        "java.lang.IllegalArgumentException: window: holds NaN or infinite samples"
+        "java.lang.IllegalArgumentException: window: contains NaN or infinite samples"
     )
 
 

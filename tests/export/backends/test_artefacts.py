@@ -206,7 +206,7 @@ def test_a_weight_changed_in_the_saved_file_is_noticed(
         with torch.no_grad():
             next(module.parameters()).view(-1)[0].mul_(1.0001)
         torch.jit.save(module, str(path), _extra_files=extra)
-    with pytest.raises(ArtefactError, match=r"edited\.pt: not verified: it holds no digest"):
+    with pytest.raises(ArtefactError, match=r"edited\.pt: not verified: it has no digest"):
         load_scorer(path)
     seal(path)
     with pytest.raises(ArtefactError, match=r"edited\.pt: its weights are not the ones"):

@@ -110,7 +110,7 @@ def test_a_contract_that_promises_a_digest_needs_one(
     path = copy_of(artefacts.path(name), tmp_path / "copy")
     content = path.read_bytes()
     path.write_bytes(PLACE.sub(b'"file_sha256": "' + b"0" * 64 + b'"', content))
-    with pytest.raises(ArtefactError, match="not verified: it holds no digest"):
+    with pytest.raises(ArtefactError, match="not verified: it has no digest"):
         load_scorer(path)
 
 
@@ -143,7 +143,7 @@ def test_pipes_and_devices_are_no_artefacts(tmp_path: Path, command: Command) ->
     for suffix in (".pt", ".pt2", ".portable.pte"):
         pipe = tmp_path / f"pipe{suffix}"
         os.mkfifo(pipe)
-        assert_refused(command("score", pipe, wav), f"{pipe}: is no regular file")
+        assert_refused(command("score", pipe, wav), f"{pipe}: is not a regular file")
 
 
 def test_a_bomb_is_told_by_its_directory(tmp_path: Path) -> None:

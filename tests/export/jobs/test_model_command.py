@@ -178,8 +178,8 @@ def test_checkpoints_that_cannot_be_read_are_one_line(own: Own, command: Command
         "evil.ckpt": "weights_only=True",
         "text.safetensors": "not a safetensors file",
         "text.pt": "not a checkpoint of plain tensors",
-        "list.pt": "holds no state dict",
-        "values.pt": "holds no state dict",
+        "list.pt": "contains no state dict",
+        "values.pt": "contains no state dict",
         "weights.bin": "expected a name ending in .safetensors, .pt",
         "none.pt": "no such file",
     }

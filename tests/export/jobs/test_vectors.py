@@ -169,10 +169,10 @@ def test_a_folder_with_something_else_is_left_alone(
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     ran = command("vectors", artefacts.path("torchscript"), "--out", tmp_path)
-    assert_refused(ran, "holds no vectors")
+    assert_refused(ran, "contains no vectors")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     ran = command("vectors", artefacts.path("torchscript"), "--out", tmp_path / "thesis.txt")
-    assert_refused(ran, "holds no vectors")
+    assert_refused(ran, "contains no vectors")
 
 
 def test_no_scorer_leaves_no_folder(tmp_path: Path, command: Command) -> None:

@@ -72,7 +72,7 @@ def test_a_big_endian_wav_is_read_and_its_half_is_not(tmp_path: Path) -> None:
 def test_joined_recordings_are_told(kind: str, tmp_path: Path) -> None:
     path = written(kind, tmp_path)
     path.write_bytes(2 * path.read_bytes())
-    with pytest.raises(InputError, match="holds several recordings, one behind the other"):
+    with pytest.raises(InputError, match="contains several recordings, one after the other"):
         read_waveform(path, RATE)
 
 
@@ -94,7 +94,7 @@ def test_an_empty_wav_with_a_chunk_behind_its_data_stays_empty(tmp_path: Path) -
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros(0), RATE)
     path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 10) + bytes(10))
-    with pytest.raises(InputError, match="holds no samples"):
+    with pytest.raises(InputError, match="contains no samples"):
         read_waveform(path, RATE)
 
 

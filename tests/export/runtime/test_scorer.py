@@ -242,12 +242,12 @@ def bad_audio(kind: str, path: Path) -> None:
 BAD = {
     "missing": "no such file",
     "empty": "is empty (0 bytes)",
-    "no samples": "holds no samples",
+    "no samples": "contains no samples",
     "text": "not readable as audio",
     "truncated": "truncated",
     "header only": "not readable as audio",
-    "nan": "holds NaN or infinite samples",
-    "inf": "holds NaN or infinite samples",
+    "nan": "contains NaN or infinite samples",
+    "inf": "contains NaN or infinite samples",
     "folder": "is a directory",
 }
 

@@ -152,6 +152,6 @@ class HardTimesTest {
     @Test
     fun missingModelIsNotTakenForAFullDisk() {
         Scene.packed = { throw FileNotFoundException(MODEL) }
-        assertTrue("holds no model" in Screen().status)
+        assertTrue("contains no model" in Screen().status)
     }
 }

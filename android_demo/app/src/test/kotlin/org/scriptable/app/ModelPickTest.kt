@@ -199,7 +199,7 @@ class ModelPickTest {
         val screen = Screen()
         Scene.open = { ScriptedEngine(it.readText(), fileSha256 = null).also(opened::add) }
         screen.takeModel("bare.pte") { stream("bare") }
-        assertTrue(screen.status, "holds no digest" in screen.status)
+        assertTrue(screen.status, "has no digest" in screen.status)
         assertTrue(screen.identity.startsWith("built in"))
         assertEquals(listOf(false, true), opened.map { it.closed })
         assertEquals(emptyList<String>(), kept())
@@ -222,7 +222,7 @@ class ModelPickTest {
         screen.licences.performClick()
         val started = shadowOf(screen.activity).nextStartedActivity
         assertEquals(LicencesActivity::class.java.name, started.component!!.className)
-        assertTrue("holds no notices" in notices())
+        assertTrue("contains no notices" in notices())
         val file = File(System.getProperty("root", ".."), "build/android/licences.txt")
         assumeTrue("$file is not there: make test-android writes it", file.exists())
         Scene.notices = { file.inputStream() }

@@ -188,7 +188,7 @@ class ScreenTest {
     fun missingModelIsExplained() {
         Scene.packed = { throw FileNotFoundException(MODEL) }
         val screen = Screen()
-        assertTrue(screen.status, "holds no model" in screen.status)
+        assertTrue(screen.status, "contains no model" in screen.status)
         assertFalse(screen.listen.isEnabled || screen.file.isEnabled)
         assertEquals("No usable model", screen.verdict)
         screen.picture("model_missing")
@@ -233,7 +233,7 @@ class ScreenTest {
         Scene.open = { ScriptedEngine(contractWith { put("task", "verification") }) }
         assertTrue("expected spoofing" in Screen().status)
         Scene.open = { ScriptedEngine(fileSha256 = null) }
-        assertTrue("holds no digest, which its contract promises" in Screen().status)
+        assertTrue("has no digest, although its contract promises one" in Screen().status)
     }
 
     @Test

@@ -31,7 +31,7 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
      */
     fun scoreWindow(window: FloatArray): Float {
         if (window.any { it.isNaN() || it.isInfinite() }) {
-            throw AudioException("the audio holds NaN or infinite samples")
+            throw AudioException("the audio contains NaN or infinite samples")
         }
         val score = engine.score(window)
         if (score.isNaN() || score.isInfinite()) {
@@ -119,7 +119,7 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
             try {
                 val contract = Contract.parse(engine.contract())
                 if (contract.schemaVersion > 1 && engine.fileSha256 == null) {
-                    throw ContractException("the model's file holds no digest, which its contract promises")
+                    throw ContractException("the model's file has no digest, although its contract promises one")
                 }
                 return Scorer(engine, contract)
             } catch (error: ScorerException) {

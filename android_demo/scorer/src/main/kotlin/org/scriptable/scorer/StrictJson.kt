@@ -77,7 +77,7 @@ private class JsonReader(private val text: String) {
             val letter = next()
             when {
                 letter == '"' -> return whole(found.toString())
-                letter < ' ' -> throw wrong("a string holds a control character")
+                letter < ' ' -> throw wrong("a string contains a control character")
                 letter == '\\' -> found.append(escaped())
                 else -> found.append(letter)
             }
@@ -94,15 +94,15 @@ private class JsonReader(private val text: String) {
             't' -> '\t'
             'u' -> {
                 val digits = String(CharArray(4) { next() })
-                if (!HEX.matches(digits)) throw wrong("\\u$digits is no escape")
+                if (!HEX.matches(digits)) throw wrong("\\u$digits is not an escape")
                 digits.toInt(16).toChar()
             }
-            else -> throw wrong("\\$letter is no escape")
+            else -> throw wrong("\\$letter is not an escape")
         }
 
     /** Half a surrogate pair is no character, and cannot be written as UTF-8. */
     private fun whole(found: String): String {
-        if (!Charsets.UTF_8.newEncoder().canEncode(found)) throw wrong("a string holds half a character")
+        if (!Charsets.UTF_8.newEncoder().canEncode(found)) throw wrong("a string contains half a character")
         return found
     }
 

@@ -76,7 +76,7 @@ private class WavReader(private val stream: InputStream) {
         val content = if (streamed) rest() else bytes(size.toInt(), "audio").array()
         val frame = 2 * channels
         val whole = content.size / frame * frame
-        if (whole == 0) throw AudioException("holds no samples")
+        if (whole == 0) throw AudioException("contains no samples")
         val samples = ShortArray(whole / 2)
         ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer().get(samples)
         return Wav(sampleRate, channels, samples)

@@ -74,7 +74,7 @@ class ScorerTest {
         for (bad in listOf(Float.NaN, Float.POSITIVE_INFINITY)) {
             val error =
                 assertThrows(AudioException::class.java) { scorer().scoreWindow(floatArrayOf(0f, bad, 0f, 0f)) }
-            assertEquals("the audio holds NaN or infinite samples", error.message)
+            assertEquals("the audio contains NaN or infinite samples", error.message)
         }
     }
 

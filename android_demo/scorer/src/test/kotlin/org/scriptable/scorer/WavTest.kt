@@ -49,7 +49,7 @@ class WavTest {
         assertEquals("not a WAV file", refusal(ByteArray(64)))
         assertEquals("truncated: 12 bytes of its header are missing", refusal(ByteArray(0)))
         assertEquals("truncated: 2 bytes of its audio are missing", refusal(riff(pcm(1), promised = 4)))
-        assertEquals("holds no samples", refusal(riff(pcm())))
+        assertEquals("contains no samples", refusal(riff(pcm())))
         assertEquals("expected 16-bit PCM, got format 3 of 32 bits", refusal(riff(pcm(1, 2), bits = 32, format = 3)))
         assertEquals("WAV header: 0 channels at 16000 Hz", refusal(riff(pcm(1), channels = 0)))
         assertTrue(refusal(riff(pcm(1), promised = Wav.MAX_BYTES + 2)).startsWith("more than 16 MiB"))
