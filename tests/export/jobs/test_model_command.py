@@ -308,7 +308,7 @@ def test_files_that_are_no_configuration_are_one_line(own: Own, command: Command
     out = own.folder / "out"
     assert_refused(command("model", own.folder / "scorer.yaml", "--out", out), "scorer.yaml")
     os.mkfifo(own.folder / "pipe.yaml")
-    assert_refused(command("model", own.folder / "pipe.yaml", "--out", out), "no regular file")
+    assert_refused(command("model", own.folder / "pipe.yaml", "--out", out), "not a regular file")
 
 
 @pytest.mark.filterwarnings("ignore:.*quantiz")
