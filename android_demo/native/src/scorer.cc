@@ -35,6 +35,8 @@ Scorer::Scorer(const std::string& path, int threads)
     note_ = "file not verified, a contract of version 1 has no digest of it";
   else if (!program_.digest())
     throw Error(path + ": not verified: it has no digest, although its contract promises one");
+  else
+    note_ = "file verified by sha256";
 }
 
 float Scorer::score_window(const float* window) {

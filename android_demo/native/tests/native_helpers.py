@@ -10,6 +10,9 @@ from artefact_helpers import Ran
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "build" / "demo" / "spoof_scorer.xnnpack.pte"
 
+# What it says first of a model whose file is as it was written.
+VERIFIED = "note: file verified by sha256"
+
 Program = Callable[..., Ran]
 
 

@@ -21,7 +21,7 @@ from artefact_helpers import (
     voice,
     write_wav,
 )
-from native_helpers import Program
+from native_helpers import VERIFIED, Program
 
 from export.backends._seal import seal
 
@@ -160,8 +160,7 @@ def test_files_that_are_no_recording(
     assert bad["error"].startswith(f"{path}: ") and said in bad["error"]
     # A good file behind a bad one is scored all the same.
     assert good["score"] is not None and good["error"] is None
-    (line,) = ran.err.splitlines()
-    assert line == f"error: {bad['error']}"
+    assert ran.err.splitlines() == [VERIFIED, f"error: {bad['error']}"]
 
 
 def test_a_score_that_is_not_finite(tmp_path: Path, wav: Path, program: Program) -> None:
@@ -173,7 +172,7 @@ def test_a_score_that_is_not_finite(tmp_path: Path, wav: Path, program: Program)
     path = save_as("executorch_portable", pipeline, text, tmp_path / "bad.portable.pte")
     ran = program(path, wav)
     assert ran.code == 2 and len(ran.out.splitlines()) == 1
-    assert ran.err == f"error: {wav}: its score is not finite\n"
+    assert ran.err.splitlines() == [VERIFIED, f"error: {wav}: its score is not finite"]
 
 
 def test_a_flipped_bit_is_told_before_the_runtime_sees_it(

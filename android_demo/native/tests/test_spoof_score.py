@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 from artefact_helpers import RATE, Artefacts, Command, assert_refused, voice
-from native_helpers import Program
+from native_helpers import VERIFIED, Program
 from test_verify import Made
 
 SAME_RATE, RESAMPLED = 1e-5, 1e-4
@@ -39,7 +39,7 @@ def test_equals_python_on_speech(
     model: Path, speech: list[Path], spoof_score: Program, command: Command
 ) -> None:
     ran = spoof_score("--json", model, *speech)
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (0, f"{VERIFIED}\n")
     reference = command("score", model, *speech, "--json")
     assert reference.code == 0, reference.err
     assert_equal(json.loads(ran.out), json.loads(reference.out), SAME_RATE)
@@ -64,7 +64,8 @@ def test_equals_the_golden_vectors(vectors: Path, model: Path, spoof_score: Prog
         assert_equal(json.loads(ran.out), [expected], SAME_RATE if same_rate else RESAMPLED)
         notes = [f"mixed down from {case['channels']} channels"] * (case["channels"] > 1)
         notes += [f"resampled from {case['sample_rate']} Hz"] * (not same_rate)
-        assert ran.err.splitlines() == [f"note: {expected['file']}: {note}" for note in notes]
+        said = [f"note: {expected['file']}: {note}" for note in notes]
+        assert ran.err.splitlines() == [VERIFIED, *said]
 
 
 @pytest.mark.parametrize(
@@ -96,8 +97,8 @@ def test_equals_python_on_other_formats(
     ran, reference = spoof_score("--json", model, path), command("score", model, path, "--json")
     assert ran.code == reference.code == 0, (ran, reference)
     assert_equal(json.loads(ran.out), json.loads(reference.out), SAME_RATE)
-    # Python has one remark more, first, on what it verified.
-    assert ran.err.splitlines() == reference.err.splitlines()[1:]
+    # The first says what was verified, and Python names the backend.
+    assert ran.err.splitlines() == [VERIFIED, *reference.err.splitlines()[1:]]
 
 
 def test_a_streamed_wav_without_a_length_is_read(
