@@ -52,7 +52,7 @@ def examine(path: Path) -> Container:
         if head[:4] == b"FORM":
             return _sized(size, *_form(file))
         if head[:4] == b"riff" and head[24:28] == b"wave":
-            return _sized(size, *_w64(file))
+            return _sized(size, *_w64(file, size))
         if head[:4] in (b".snd", b"dns."):
             order = ">" if head[:4] == b".snd" else "<"
             begin, length = struct.unpack(f"{order}2I", head[4:12].ljust(8, b"\0"))
@@ -140,34 +140,33 @@ def _form(file: BinaryIO) -> tuple[int, int]:
     return 0, 0
 
 
-def _w64(file: BinaryIO) -> tuple[int, int]:
+def _w64(file: BinaryIO, size: int) -> tuple[int, int]:
     at = 40
-    while True:
+    # A chunk of more than there is has none behind it, and is no place to seek.
+    while at + 24 <= size:
         file.seek(at)
         head = file.read(24)
-        if len(head) < 24:
-            return 0, 0
         length = int.from_bytes(head[16:], "little")
         if head[:4] == b"data":
             return at, length
         at += max(24, length + -length % 8)
+    return 0, 0
 
 
 def _caf(file: BinaryIO, size: int) -> Container:
     at = 8
-    while True:
+    while at + 12 <= size:
         file.seek(at)
         head = file.read(12)
-        if len(head) < 12:
-            return Container()
         name, length = struct.unpack(">4sq", head)
         if name == b"data":
             return Container(NO_LENGTH) if length < 0 else _sized(size, at + 12, length)
         at += 12 + max(0, length)
+    return Container()
 
 
 def _nist(file: BinaryIO, size: int) -> Container:
-    lines = file.read(1024).decode("latin-1").splitlines()
+    lines = file.read(1024).decode("latin-1").split("\n")
     fields = {part[0]: part[2] for line in lines if len(part := line.split()) == 3}
     try:
         count, channels, width = (

@@ -93,7 +93,7 @@ def changed(*names: str, value: object = None) -> Callable[[dict[str, Any]], str
 
 CONTRACTS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "none": (lambda document: "", "has no score contract"),
-    "no JSON": (lambda document: "{nonsense", "is not JSON"),
+    "no JSON": (lambda document: "{nonsense", "is not a JSON document"),
     "a list": (lambda document: "[]", "expected an object"),
     "newer": (changed("schema_version", value=3), "schema_version"),
     "no decision": (changed("decision"), "decision: is missing"),

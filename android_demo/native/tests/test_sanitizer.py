@@ -1,5 +1,6 @@
 """A build with the address and undefined behaviour sanitizers, on good input and on hostile."""
 
+import os
 import random
 import struct
 import subprocess
@@ -79,6 +80,9 @@ def mutate(content: bytes, draw: random.Random) -> bytes:
 def test_a_thousand_mutated_headers(tmp_path: Path) -> None:
     """No finding; and what is read, and what is refused, is the same in Python."""
     program = built("native-sanitize", "read_audio")
+    # Debian's libvorbis keeps what it had of a header that it refuses; libmpg123 talks to stderr.
+    ignored = tmp_path / "leaks.txt"
+    ignored.write_text("leak:vorbis_info_init\n")
     draw, made = random.Random(2), seeds(tmp_path)
     paths = [tmp_path / f"mutant{number}" for number in range(MUTANTS)]
     for path in paths:
@@ -89,8 +93,10 @@ def test_a_thousand_mutated_headers(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "LSAN_OPTIONS": f"suppressions={ignored}:print_suppressions=0"},
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    ours = [line for line in ran.stderr.splitlines() if not line.startswith("[src/libmpg123/")]
+    assert (ran.returncode, [line for line in ours if line]) == (0, [])
     lines = ran.stdout.splitlines()
     assert len(lines) == MUTANTS
     accepted = 0

@@ -171,3 +171,16 @@ def test_memory_does_not_grow_with_the_recording(artefacts: Artefacts, tmp_path:
     kilobytes, decision = ran.stdout.split()
     assert decision in ("bonafide", "spoof")
     assert int(kilobytes) < 60_000
+
+
+def test_a_chunk_of_more_than_there_is_is_no_place_to_look_behind(tmp_path: Path) -> None:
+    """The second chunk of CAF and the format of W64 say nearly 2⁶⁴ bytes: seeking there fails."""
+    for kind, place in (("CAF", 56), ("W64", 56)):
+        path = written(kind, tmp_path)
+        content = bytearray(path.read_bytes())
+        content[place : place + 8] = b"\x7f" * 8
+        path.write_bytes(content)
+        try:
+            assert read_waveform(path, RATE).waveform.numel() > 0
+        except InputError as error:
+            assert "cannot be read" not in str(error)
