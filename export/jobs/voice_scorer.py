@@ -1,53 +1,113 @@
-"""A speaker verifier from a configuration: its cohort, its trial list, and how it is drawn."""
+"""What compares embeddings: a cosine, one with a cohort, or a PLDA from a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from export.catalog import Row, draw
-from export.corpus import Utterance, audio_files
+from export.corpus import audio_files
 from export.errors import InputError
 from export.extras import require
-from export.jobs.calibration import What
-from export.jobs.speaker_trials import SpeakerTrial, SpeakerTrials
-from export.metrics.score_files import read_keys
 from export.progress import Progress, tracked
 from export.runtime.audio import read_waveform
-from export.runtime.contract import Scoring, SpeakerDecision
-from scriptable import VERIFICATION_COSTS, EmbeddingPipeline, ScoreNorm, cut_windows
+from export.runtime.contract import Averaging
+from scriptable import PLDA, ConfigError, EmbeddingPipeline, ScoreNorm, cut_windows
 
-TRIALS = What(SpeakerDecision, "trials", "the same speaker", "another speaker", VERIFICATION_COSTS)
-_NAMED = 3
+_FITTED = ("mean", "within", "between")
+_SAVED = ("centre", "lda", "mean", "transform", "between")
 
 
-def with_cohort(
+@dataclass(frozen=True)
+class VoiceScoring:
+    """The key ``scoring`` of a verifier; files and folders are seen from the configuration."""
+
+    cohort: Optional[str] = None
+    """AS-norm by a folder of recordings, or a file of embeddings ``[C, D]``."""
+    top_n: int = 300
+    plda: Optional[str] = None
+    """A file of what :class:`scriptable.PLDA` is made of, or of its state dict."""
+    length_norm: bool = True
+    """Of the PLDA."""
+    embeddings: Literal["raw", "unit"] = "raw"
+    """What the PLDA was fitted on."""
+
+    def __post_init__(self) -> None:
+        if self.top_n < 1:
+            raise ValueError(f"top_n: expected 1 or more, got {self.top_n}")
+        if self.cohort is not None and self.plda is not None:
+            raise ValueError("plda: give either a cohort, whose scores are cosines, or a PLDA")
+
+    @property
+    def averaging(self) -> Averaging:
+        """How windows and recordings become one embedding."""
+        raw = self.plda is not None and self.embeddings == "raw"
+        return "mean" if raw else "mean_of_unit_vectors"
+
+
+def averaging_of(scorer: nn.Module) -> Averaging:
+    """What a scorer expects where nothing else is said: a PLDA is fitted on raw embeddings."""
+    return "mean" if isinstance(scorer, PLDA) else "mean_of_unit_vectors"
+
+
+def with_scorer(
     pipeline: EmbeddingPipeline,
-    cohort: Path,
-    top: int,
+    scoring: VoiceScoring,
+    folder: Path,
     sample_rate: int,
     progress: Progress,
 ) -> EmbeddingPipeline:
-    """The pipeline with AS-norm against a folder of recordings, or a file of embeddings ``[C, D]``.
+    """The trained pipeline with the scorer that the configuration in ``folder`` names.
 
     Raises:
-        InputError: if the cohort cannot be read, or is not one for these embeddings.
+        ConfigError: at the key, if a file or a folder cannot be read or does not fit.
     """
-    embeddings = (
-        _embedded(pipeline, cohort, sample_rate, progress) if cohort.is_dir() else _stored(cohort)
-    )
+    scorer: nn.Module
+    if scoring.plda is not None:
+        key, path = "plda", folder / scoring.plda
+    elif scoring.cohort is not None:
+        key, path = "cohort", folder / scoring.cohort
+    else:
+        return pipeline
     try:
-        scorer = ScoreNorm(embeddings, "as", min(top, len(embeddings)))
-    except ValueError as error:
-        raise InputError(f"{cohort}: {error}") from error
-    made = EmbeddingPipeline(pipeline.frontend, pipeline.encoder, pipeline.num_samples, scorer)
-    expected = scoring_of(pipeline).embedding_dim
+        if key == "plda":
+            scorer = read_plda(path, scoring.length_norm)
+            expected = embedding_dim(pipeline)
+            if scorer.lda.shape[0] != expected:
+                raise InputError(
+                    f"{path}: expected a PLDA of embeddings of {expected} numbers, "
+                    f"got one of {scorer.lda.shape[0]}"
+                )
+        else:
+            scorer = _cohort(pipeline, path, scoring.top_n, sample_rate, progress)
+    except InputError as error:
+        raise ConfigError(("scoring", key), str(error)) from error
+    n = pipeline.num_samples
+    return EmbeddingPipeline(pipeline.frontend, pipeline.encoder, n, scorer).eval()
+
+
+def embedding_dim(pipeline: EmbeddingPipeline) -> int:
+    """D, of the embedding of a window."""
+    with torch.no_grad():
+        return int(pipeline(torch.zeros(1, pipeline.num_samples)).shape[1])
+
+
+def _cohort(
+    pipeline: EmbeddingPipeline, path: Path, top: int, sample_rate: int, progress: Progress
+) -> ScoreNorm:
+    stored = not path.is_dir()
+    embeddings = _embeddings(path) if stored else _embedded(pipeline, path, sample_rate, progress)
+    expected = embedding_dim(pipeline)
     if embeddings.shape[1] != expected:
         raise InputError(
-            f"{cohort}: expected embeddings [C, {expected}], got {list(embeddings.shape)}"
+            f"{path}: expected embeddings [C, {expected}], got {list(embeddings.shape)}"
         )
-    return made.eval()
+    try:
+        return ScoreNorm(embeddings, "as", min(top, len(embeddings)))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _embedded(
@@ -65,98 +125,70 @@ def _embedded(
     return torch.cat(found)
 
 
-def _stored(path: Path) -> Tensor:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file or folder")
-    try:
-        if path.suffix == ".safetensors":
-            tensors = list(require("safetensors.torch").load_file(path).values())
-        elif path.suffix == ".npy":
-            tensors = [torch.from_numpy(require("numpy").load(path, allow_pickle=False))]
-        else:
-            raise InputError(f"{path}: expected a folder, .npy or .safetensors")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+def _embeddings(path: Path) -> Tensor:
+    tensors = list(_tensors(path, (".npy", ".safetensors"), "a folder, ").values())
     if len(tensors) != 1 or tensors[0].dim() != 2 or not tensors[0].is_floating_point():
         raise InputError(f"{path}: expected one tensor of embeddings [C, D]")
     return tensors[0].float()
 
 
-def scoring_of(pipeline: EmbeddingPipeline) -> Scoring:
-    """What the contract says of the pipeline's scorer."""
-    with torch.no_grad():
-        dim = int(pipeline(torch.zeros(1, pipeline.num_samples)).shape[1])
-    scorer = pipeline.scorer
-    if not isinstance(scorer, ScoreNorm):
-        return Scoring(embedding_dim=dim)
-    return Scoring(
-        embedding_dim=dim,
-        normalisation="as_norm",
-        cohort_size=len(scorer.cohort),
-        top_n=scorer.top,
-    )
+def read_plda(path: Path, length_norm: bool = True) -> PLDA:
+    """A PLDA from a file of its parameters: ``mean``, ``within``, ``between``, ``centre``, ``lda``.
 
-
-def verifier_row(pipeline: EmbeddingPipeline, stem: str) -> Row:
-    """How a verifier is drawn for parity: one window, and two embeddings."""
-    n, dim = pipeline.num_samples, scoring_of(pipeline).embedding_dim
-    return Row(
-        entry="EmbeddingPipeline",
-        variant=stem,
-        module=lambda: pipeline,
-        methods={
-            "forward": lambda g: (draw.waveform(g, 1, n),),
-            "verify": lambda g: (draw.normal(g, 1, dim), draw.normal(g, 1, dim)),
-        },
-        speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],)},
-        on_device=True,
-    )
-
-
-def read_trials(
-    protocol: Path, folder: Path, sample_rate: int, progress: Progress
-) -> SpeakerTrials:
-    """The trials of a list of ``ENROL TEST target|nontarget``, with the recordings they name.
+    The last two may be missing. The state dict of a :class:`scriptable.PLDA` is taken, too.
 
     Raises:
-        InputError: if the list or a recording cannot be read, or one of the two keys is missing.
+        InputError: if the file cannot be read, or holds no PLDA.
     """
-    lines = read_keys(protocol)
-    if any(len(line.trial) != 2 for line in lines):
-        raise InputError(f"{protocol}: expected lines of ENROL TEST target|nontarget")
-    for key in ("target", "nontarget"):
-        if not any(line.key == key for line in lines):
-            raise InputError(f"{protocol}: holds no {key} trial; both kinds are needed")
-    names = list(dict.fromkeys(name for line in lines for name in line.trial))
-    paths = _located(names, folder)
-    utterances = [
-        Utterance(name, name, "-", 1, read_waveform(path, sample_rate).waveform)
-        for name, path in tracked(list(zip(names, paths, strict=True)), "reading audio", progress)
-    ]
-    place = {name: index for index, name in enumerate(names)}
-    trials = [SpeakerTrial(place[line.trial[0]], place[line.trial[1]], line.key) for line in lines]
-    return SpeakerTrials(utterances, trials)
-
-
-def by_enrolment(trials: SpeakerTrials) -> list[Utterance]:
-    """A stand-in for each trial, under the name of its enrolment: what folds are made of."""
-    return [
-        Utterance(str(i), trials.utterances[trial.enrol].name, "-", int(label), torch.zeros(0))
-        for i, (trial, label) in enumerate(zip(trials.trials, trials.labels, strict=True))
-    ]
-
-
-def _located(names: Sequence[str], folder: Path) -> list[Path]:
-    """The file of each name: its path below the folder, or its name alone, with or without end."""
-    known: dict[str, Path] = {}
-    for path in audio_files(folder):
-        below = path.relative_to(folder)
-        for name in (below.as_posix(), below.with_suffix("").as_posix(), path.name, path.stem):
-            known.setdefault(name, path)
-    missing = [name for name in names if name not in known]
-    if missing:
-        first = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
+    found = _tensors(path, (".safetensors", ".npz"))
+    saved = set(found) == set(_SAVED)
+    allowed = {*_FITTED, "centre", "lda"}
+    if not saved and not {*_FITTED} <= found.keys() <= allowed:
         raise InputError(
-            f"{folder}: {len(missing)} of {len(names)} recordings are missing: {first}"
+            f"{path}: expected the tensors {', '.join(_FITTED)}, and perhaps centre and lda, "
+            f"got {', '.join(sorted(found)) or 'none'}"
         )
-    return [known[name] for name in names]
+    for name, tensor in found.items():
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{path}: {name}: expected finite floating-point numbers")
+    try:
+        if saved:
+            return _restored(found, length_norm)
+        mean, within, between = (found[name] for name in _FITTED)
+        return PLDA(mean, within, between, found.get("centre"), found.get("lda"), length_norm)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def _restored(state: Mapping[str, Tensor], length_norm: bool) -> PLDA:
+    """A module with this state dict; what it was made of is no longer in it."""
+    mean = state["mean"]
+    if mean.dim() != 1:
+        raise ValueError(f"mean: expected shape [K], got {list(mean.shape)}")
+    identity = torch.eye(len(mean))
+    made = PLDA(mean, identity, identity, state["centre"], state["lda"], length_norm)
+    for name in ("transform", "between"):
+        own, given = getattr(made, name), state[name]
+        if own.shape != given.shape:
+            raise ValueError(f"{name}: expected shape {list(own.shape)}, got {list(given.shape)}")
+        own.copy_(given)
+    if bool((made.between < 0).any()):
+        raise ValueError("between: expected variances of 0 or more")
+    return made
+
+
+def _tensors(path: Path, suffixes: tuple[str, ...], other: str = "") -> dict[str, Tensor]:
+    """The tensors of a file by name; of an array alone, under no name."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file{' or folder' if other else ''}")
+    if path.suffix not in suffixes or not path.is_file():
+        raise InputError(f"{path}: expected {other}{' or '.join(suffixes)}")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(require("safetensors.torch").load_file(path))
+        loaded = require("numpy").load(path, allow_pickle=False)
+        arrays = {"": loaded} if path.suffix == ".npy" else dict(loaded)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    except Exception as error:  # zip, numpy, torch and the Rust library raise what they like
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be read ({said})") from error
