@@ -29,21 +29,24 @@ class VoiceScoring:
     top_n: int = 300
     plda: Optional[str] = None
     """A file of what :class:`scriptable.PLDA` is made of, or of its state dict."""
-    length_norm: bool = True
-    """Of the PLDA."""
-    embeddings: Literal["raw", "unit"] = "raw"
-    """What the PLDA was fitted on."""
+    length_norm: Optional[bool] = None
+    """Of the PLDA, which has it unless it is switched off."""
+    embeddings: Optional[Literal["raw", "unit"]] = None
+    """What the PLDA was fitted on, by default raw ones."""
 
     def __post_init__(self) -> None:
         if self.top_n < 1:
             raise ValueError(f"top_n: expected 1 or more, got {self.top_n}")
         if self.cohort is not None and self.plda is not None:
             raise ValueError("plda: give either a cohort, whose scores are cosines, or a PLDA")
+        for name in ("length_norm", "embeddings"):
+            if getattr(self, name) is not None and self.plda is None:
+                raise ValueError(f"{name}: is of a PLDA, and plda is not given")
 
     @property
     def averaging(self) -> Averaging:
         """How windows and recordings become one embedding."""
-        raw = self.plda is not None and self.embeddings == "raw"
+        raw = self.plda is not None and self.embeddings != "unit"
         return "mean" if raw else "mean_of_unit_vectors"
 
 
@@ -73,7 +76,7 @@ def with_scorer(
         return pipeline
     try:
         if key == "plda":
-            scorer = read_plda(path, scoring.length_norm)
+            scorer = read_plda(path, scoring.length_norm is not False)
             expected = embedding_dim(pipeline)
             if scorer.lda.shape[0] != expected:
                 raise InputError(

@@ -133,6 +133,7 @@ def test_a_cohort_normalises_the_scores(form: str, voices: Voices, command: Comm
         ("{plda: five.npz}", "expected a PLDA of embeddings of 6 numbers, got one of 5"),
         ("{plda: five.npz, cohort: audio}", "scoring.plda: give either a cohort"),
         ("{plda: five.npz, embeddings: long}", "scoring.embeddings: expected one of raw, unit"),
+        ("{embeddings: raw}", "scoring.embeddings: is of a PLDA, and plda is not given"),
         ("{plda: five.npz, length_norm: 2}", "scoring.length_norm: expected true or false"),
     ],
 )
