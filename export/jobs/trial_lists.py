@@ -1,6 +1,6 @@
 """Trial lists and enrolment lists of verifiers, with the recordings that they name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from export.corpus import BONA_FIDE, SPOOF, Utterance, audio_files
@@ -66,26 +66,14 @@ def read_trials(
             is not in the enrolment list, or a recording is a spoof in some trials only.
     """
     lines = list(read_keys(protocol))
-    if any(len(line.trial) != 2 for line in lines):
-        raise InputError(f"{protocol}: expected lines of ENROL TEST {'|'.join(kinds)}")
-    for kind in kinds:
-        if not any(line.key == kind for line in lines):
-            every = "both" if len(kinds) == 2 else "all three"
-            raise InputError(f"{protocol}: holds no {kind} trial; {every} kinds are needed")
-    used = [line for line in lines if line.key in kinds]
-    left_out = len(lines) - len(used)
+    used = _of_kinds(lines, kinds, protocol)
     models = None if enrolment is None else read_enrolments(enrolment)
     enrolled = [_recordings(line.trial[0], models, protocol, enrolment) for line in used]
-    attacks = _attacks(used, protocol)
-    speakers = {
-        file: line.trial[0] for line, files in zip(used, enrolled, strict=True) for file in files
-    }
-    tested = (line.trial[1] for line in used)
-    names = list(dict.fromkeys([file for files in enrolled for file in files] + list(tested)))
-    for name in speakers:
-        if attacks.get(name):
-            raise InputError(f"{protocol}: {name} is enrolled, and a spoof in another trial")
-    paths = located(names, folder)
+    pairs = list(zip(used, enrolled, strict=True))
+    speakers = {file: line.trial[0] for line, files in pairs for file in files}
+    attacks = _attacks(used, speakers, protocol)
+    names = list(dict.fromkeys([*speakers, *(line.trial[1] for line in used)]))
+    paths = list(zip(names, located(names, folder), strict=True))
     utterances = [
         Utterance(
             name,
@@ -94,17 +82,28 @@ def read_trials(
             SPOOF if attacks.get(name) else BONA_FIDE,
             read_waveform(path, sample_rate).waveform,
         )
-        for name, path in tracked(list(zip(names, paths, strict=True)), "reading audio", progress)
+        for name, path in tracked(paths, "reading audio", progress)
     ]
     place = {name: index for index, name in enumerate(names)}
     trials = [
         SpeakerTrial(
             tuple(place[file] for file in files), place[line.trial[1]], line.key, line.trial[0]
         )
-        for line, files in zip(used, enrolled, strict=True)
+        for line, files in pairs
     ]
-    notes = (f"{protocol}: {left_out} trials of other kinds are left out",) if left_out else ()
+    others = len(lines) - len(used)
+    notes = (f"{protocol}: {others} trials of other kinds are left out",) if others else ()
     return SpeakerTrials(utterances, trials), notes
+
+
+def _of_kinds(lines: Sequence[Line], kinds: Sequence[str], protocol: Path) -> list[Line]:
+    if any(len(line.trial) != 2 for line in lines):
+        raise InputError(f"{protocol}: expected lines of ENROL TEST {'|'.join(kinds)}")
+    for kind in kinds:
+        if not any(line.key == kind for line in lines):
+            every = "both" if len(kinds) == 2 else "all three"
+            raise InputError(f"{protocol}: holds no {kind} trial; {every} kinds are needed")
+    return [line for line in lines if line.key in kinds]
 
 
 def _recordings(
@@ -117,7 +116,7 @@ def _recordings(
     return models[name]
 
 
-def _attacks(lines: Sequence[Line], protocol: Path) -> dict[str, str]:
+def _attacks(lines: Sequence[Line], enrolled: Collection[str], protocol: Path) -> dict[str, str]:
     """Of each recording under test its attack: a word where it is a spoof, nothing where live."""
     attacks: dict[str, str] = {}
     for line in lines:
@@ -125,6 +124,8 @@ def _attacks(lines: Sequence[Line], protocol: Path) -> dict[str, str]:
         attack = (line.attack if line.attack != "-" else "spoof") if line.key == "spoof" else ""
         if bool(attacks.setdefault(name, attack)) != bool(attack):
             raise InputError(f"{protocol}: {name} is a spoof in one trial and live in another")
+        if attack and name in enrolled:
+            raise InputError(f"{protocol}: {name} is enrolled, and a spoof in another trial")
     return attacks
 
 
