@@ -11,7 +11,7 @@ from export.commands._app import Names, app, backend_names, progress_bar, publis
 @app.command()
 def model(
     config: Annotated[
-        Path, typer.Argument(help="YAML: frontend, encoder, loss, calibration, window.")
+        Path, typer.Argument(help="YAML: task, frontend, encoder, loss, window, ...")
     ],
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
     checkpoint: Annotated[
@@ -45,6 +45,14 @@ def model(
         bool,
         typer.Option("--calibrate", help="Fit calibration and threshold on the trial list."),
     ] = False,
+    enrolment: Annotated[
+        Optional[Path],
+        typer.Option(help="MODEL FILE [FILE ...]: the trial list names these models."),
+    ] = None,
+    countermeasure: Annotated[
+        Optional[Path],
+        typer.Option(help="Of task: sasv, weights of the countermeasure in a file of their own."),
+    ] = None,
     prior: Annotated[
         Optional[float],
         typer.Option(help="With --calibrate: probability of bona fide, default 0.95."),
@@ -63,6 +71,7 @@ def model(
     from export.backends import select
     from export.errors import InputError
     from export.jobs import model as job
+    from export.jobs.options import Options
     from export.jobs.threshold import ThresholdChoice
     from export.modules import load_module
 
@@ -72,7 +81,7 @@ def model(
     if not calibrate and (prior is not None or operating_point is not None):
         raise InputError("calibrate: --prior and --operating-point go with --calibrate")
     point = ThresholdChoice(operating_point or "eer", prior)
-    options = job.Options(
+    options = Options(
         config,
         out_dir,
         checkpoint,
@@ -82,6 +91,8 @@ def model(
         dynamic_batch,
         budget,
         point if calibrate else None,
+        enrolment,
+        countermeasure,
     )
     with progress_bar() as progress:
         result = job.run(options, progress)

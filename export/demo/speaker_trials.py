@@ -24,9 +24,9 @@ def make_trials(held_out: Sequence[Utterance]) -> list[SpeakerTrial]:
                 continue
             same = speaker.speaker == other.speaker
             if other.label == BONA_FIDE and enrol < test:
-                trials.append(SpeakerTrial(enrol, test, "target" if same else "nontarget"))
+                trials.append(_trial(speaker, enrol, test, "target" if same else "nontarget"))
             elif other.label != BONA_FIDE and same:
-                trials.append(SpeakerTrial(enrol, test, "spoof"))
+                trials.append(_trial(speaker, enrol, test, "spoof"))
     missing = {"target", "nontarget"} - {trial.key for trial in trials}
     if missing:
         raise InputError(
@@ -34,6 +34,10 @@ def make_trials(held_out: Sequence[Utterance]) -> list[SpeakerTrial]:
             "2 speakers with 2 recordings each: give recordings of more speakers"
         )
     return trials
+
+
+def _trial(enrolled: Utterance, enrol: int, test: int, key: str) -> SpeakerTrial:
+    return SpeakerTrial((enrol,), test, key, enrolled.name)
 
 
 def chosen(held_out: Sequence[Utterance], task: str) -> list[Utterance]:

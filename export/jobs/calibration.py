@@ -1,7 +1,7 @@
 """Calibration and threshold from a trial list, and figures that are not from what was fitted."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ _FOLDS = 5
 
 
 AnyDecision = Decision | SpeakerDecision
+Staged = Callable[[Tensor], Tensor]
+"""From the trials to fit on, a mask ``[U]``, to the raw scores ``[U]`` of all."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Fitted:
     parts: Sequence[str]
     """Of each trial: ``calibrate`` and ``test``, or ``fold 1`` and so on."""
     notes: tuple[str, ...]
+
+    @property
+    def fitted_on(self) -> list[int]:
+        """Indices of the trials that the decision comes from; all but those held out."""
+        return [i for i, part in enumerate(self.parts) if part != "test"]
 
 
 @dataclass(frozen=True)
@@ -52,30 +59,32 @@ class What:
 
 def fit(
     utterances: Sequence[Utterance],
-    scores: Tensor,
+    scores: Tensor | Staged,
     choice: ThresholdChoice,
     seed: int = 0,
     what: What | None = None,
 ) -> Fitted:
     """Fit on raw scores ``[U]``: on half of a long trial list, on all of a short one.
 
-    The figures are from the other half, or from cross-validation by speaker.
+    The figures are from the other half, or from cross-validation by speaker. Scores that need a fit
+    themselves come as a function, which is called anew for each part.
 
     Raises:
         InputError: if the scores cannot be calibrated; bona fide must score higher on average.
     """
     labels, what = labels_of(utterances), what or What()
+    staged = scores if callable(scores) else lambda _: scores
     for label, name in ((1, what.positive), (0, what.negative)):
         if int((labels == label).sum()) < 2:
             raise InputError(f"calibrate: fewer than 2 {what.unit} of {name} in the trial list")
     if min(int((labels == label).sum()) for label in (0, 1)) >= 2 * _ENOUGH:
-        return _by_halves(utterances, scores, labels, choice, seed, what)
-    return _by_folds(utterances, scores, labels, choice, seed, what)
+        return _by_halves(utterances, staged, labels, choice, seed, what)
+    return _by_folds(utterances, staged, labels, choice, seed, what)
 
 
 def _by_halves(
     utterances: Sequence[Utterance],
-    scores: Tensor,
+    staged: Staged,
     labels: Tensor,
     choice: ThresholdChoice,
     seed: int,
@@ -84,6 +93,7 @@ def _by_halves(
     split = split_by_speaker(utterances, 0.5, seed)
     held = {id(utterance) for utterance in split.held_out}
     test = torch.tensor([id(utterance) in held for utterance in utterances])
+    scores = staged(~test)
     scale, offset, threshold, words = _fit(scores[~test], labels[~test], choice, what)
     llrs = scale * scores + offset
     note = (
@@ -100,19 +110,22 @@ def _by_halves(
 
 def _by_folds(
     utterances: Sequence[Utterance],
-    scores: Tensor,
+    staged: Staged,
     labels: Tensor,
     choice: ThresholdChoice,
     seed: int,
     what: What,
 ) -> Fitted:
     folds = torch.tensor(folds_by_speaker(utterances, _FOLDS, seed))
-    llrs, thresholds = torch.zeros_like(scores), torch.zeros_like(scores)
+    shown, llrs, thresholds = torch.zeros(3, len(labels), dtype=torch.float64)
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
+        scores = staged(~inside)
         scale, offset, threshold, _ = _fit(scores[~inside], labels[~inside], choice, what)
+        shown[inside] = scores[inside]
         llrs[inside] = scale * scores[inside] + offset
         thresholds[inside] = threshold
+    scores = staged(torch.ones_like(labels, dtype=torch.bool))
     scale, offset, threshold, words = _fit(scores, labels, choice, what)
     note = (
         f"calibration and threshold: fitted on all {len(scores)} {what.unit}; the figures are from "
@@ -120,7 +133,7 @@ def _by_folds(
     )
     return Fitted(
         _decision(scale, offset, threshold, words, choice, what),
-        Trials(scores, llrs, labels, thresholds),
+        Trials(shown, llrs, labels, thresholds),
         [f"fold {fold + 1}" for fold in folds.tolist()],
         (note,),
     )

@@ -22,7 +22,7 @@ _DEEPEST = 4
 def load_checkpoint(
     module: nn.Module,
     path: Path,
-    constant: str = "frontend.",
+    constant: str | tuple[str, ...] = "frontend.",
     rename: Rename | None = None,
 ) -> None:
     """Load a state dict strictly; only buffers whose name begins with ``constant`` may be missing.

@@ -1,15 +1,23 @@
-"""A scorer from a configuration file: front end, encoder, head, calibration, window."""
+"""A scorer or a verifier from a configuration file: its modules, with random weights."""
 
-import math
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any
 
 import torch
 
-from export.jobs import parts, verification
+from export.jobs import config_keys, parts
+from export.jobs.config_keys import (
+    UNCALIBRATED,
+    Calibration,
+    Countermeasure,
+    FusedScores,
+    Keywords,
+    Window,
+    section,
+)
 from export.jobs.names import Rename
 from export.jobs.probe import (
     check_behaviour,
@@ -17,102 +25,61 @@ from export.jobs.probe import (
     check_score,
     fitted_encoder,
 )
-from export.jobs.spoofing_contract import model_name
+from export.jobs.speaker_contract import About
+from export.jobs.voice_scorer import VoiceScoring
 from export.jobs.yaml_file import YamlFile
-from export.runtime import contract as contracts
-from export.runtime.contract import (
-    Audio,
-    Contract,
-    Decision,
-    EmbeddingWindows,
-    SpeakerDecision,
-    VerificationContract,
-    Windows,
+from export.runtime.contract import Decision, SpeakerDecision
+from scriptable import (
+    ConfigError,
+    EmbeddingPipeline,
+    SASVPipeline,
+    SASVScore,
+    ScorePipeline,
+    build_loss,
 )
-from scriptable import ConfigError, EmbeddingPipeline, ScorePipeline, build_loss
-from scriptable.config import Keys, construct
 
-
-@dataclass(frozen=True)
-class Window:
-    """The key ``window``, in samples."""
-
-    num_samples: int = 64600
-    hop: Optional[int] = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("num_samples", self.num_samples), ("hop", self.hop)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}: expected 1 or more, got {value}")
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The key ``calibration``: llr = scale·score + offset, bona fide at or above the threshold."""
-
-    scale: float = 1.0
-    offset: float = 0.0
-    threshold: float = 0.0
-    prior: float = 0.5
-    operating_point: str = "as the configuration gives it"
-
-    def __post_init__(self) -> None:
-        for name in ("scale", "offset", "threshold"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name}: expected a finite number, got {getattr(self, name)}")
-        if not self.scale > 0:
-            raise ValueError(f"scale: expected a value above 0, got {self.scale}")
-        if not 0 < self.prior < 1:
-            raise ValueError(f"prior: expected a probability inside (0, 1), got {self.prior}")
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """The key ``scoring`` of a verifier: AS-norm by a cohort, or none."""
-
-    cohort: Optional[str] = None
-    """A folder of recordings, or a file of embeddings ``[C, D]``, seen from the configuration."""
-    top_n: int = 300
-
-    def __post_init__(self) -> None:
-        if self.top_n < 1:
-            raise ValueError(f"top_n: expected 1 or more, got {self.top_n}")
-
-
-@dataclass(frozen=True)
-class Keywords:
-    """The keys of the whole file."""
-
-    encoder: Any
-    loss: Any = None
-    frontend: Any = None
-    sample_rate: int = 16000
-    window: Any = None
-    calibration: Any = None
-    name: str = ""
-    rename: Any = None
-    task: Literal["spoofing", "verification"] = "spoofing"
-    scoring: Any = None
-
-    def __post_init__(self) -> None:
-        if self.sample_rate < 1:
-            raise ValueError(f"sample_rate: expected 1 or more, got {self.sample_rate}")
+Pipeline = ScorePipeline | EmbeddingPipeline | SASVPipeline
 
 
 @dataclass(frozen=True)
 class Scorer:
     """What the configuration describes; the weights are random."""
 
-    pipeline: ScorePipeline | EmbeddingPipeline
-    sample_rate: int
-    hop: int
+    task: str
+    """Spoofing, verification or sasv."""
+    pipeline: Pipeline
+    about: About
     calibration: Calibration
-    calibrated: bool
-    name: str
     rename: Rename
     """From the names in a checkpoint to those of the pipeline."""
     file: YamlFile
-    scoring: Cohort
+    scoring: VoiceScoring
+    countermeasure_calibration: Calibration = UNCALIBRATED
+    """Of the countermeasure in a SASV verifier alone."""
+    countermeasure_rename: Rename | None = None
+    """From the names in a checkpoint of its own to those of the countermeasure."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self.about.sample_rate
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the file says what the scores mean."""
+        return self.calibration is not UNCALIBRATED
+
+    @property
+    def speaker_decision(self) -> SpeakerDecision:
+        """What the configuration says of same and different."""
+        return SpeakerDecision.model_validate(asdict(self.calibration))
+
+    @property
+    def spoofing_decision(self) -> Decision:
+        """What it says of bona fide and spoof."""
+        sasv = self.task == "sasv"
+        said = self.countermeasure_calibration if sasv else self.calibration
+        return Decision.model_validate(asdict(said))
 
     def check(self) -> tuple[str, ...]:
         """Remarks on what the model does with the weights that it has now.
@@ -120,43 +87,16 @@ class Scorer:
         Raises:
             InputError: with file and line, if it does what no saved file could.
         """
+        pipeline = self.pipeline
         try:
-            return check_behaviour(self.pipeline, self.pipeline.num_samples)
+            if not isinstance(pipeline, SASVPipeline):
+                return check_behaviour(pipeline, pipeline.num_samples)
+            n = pipeline.speaker.num_samples
+            remarks = check_behaviour(pipeline.speaker, n)
+            with _of_countermeasure():
+                return remarks + check_behaviour(pipeline.countermeasure, n)
         except ConfigError as error:
             raise self.file.refuse(error) from error
-
-    def contract(self) -> Contract | VerificationContract:
-        """The contract of the pipeline with the weights that it has now."""
-        uncalibrated = "not calibrated: the LLR is the raw score"
-        pipeline = self.pipeline
-        said = {
-            "scale": self.calibration.scale,
-            "offset": self.calibration.offset,
-            "prior": self.calibration.prior,
-            "threshold": self.calibration.threshold,
-            "operating_point": self.calibration.operating_point
-            if self.calibrated
-            else uncalibrated,
-        }
-        common: dict[str, Any] = {
-            "model": self.name or model_name(pipeline),
-            "audio": Audio(sample_rate=self.sample_rate),
-            "versions": contracts.versions(),
-            "weights_sha256": contracts.weights_sha256(pipeline.state_dict()),
-        }
-        samples, hop = pipeline.num_samples, self.hop
-        if isinstance(pipeline, ScorePipeline):
-            return Contract(
-                windows=Windows(num_samples=samples, hop=hop),
-                decision=Decision.model_validate(said),
-                **common,
-            )
-        return VerificationContract(
-            windows=EmbeddingWindows(num_samples=samples, hop=hop),
-            scoring=verification.scoring_of(pipeline),
-            decision=SpeakerDecision.model_validate(said),
-            **common,
-        )
 
 
 def read_config(path: Path) -> Scorer:
@@ -176,73 +116,81 @@ def read_config(path: Path) -> Scorer:
 
 
 def _build(file: YamlFile) -> Scorer:
-    keywords: Keywords = _section(Keywords, "the configuration", file.value, ())
-    window: Window = _section(Window, "window", keywords.window, ("window",))
-    calibration = _section(Calibration, "calibration", keywords.calibration, ("calibration",))
-    rename = _rename(keywords.rename)
-    frontend = parts.frontend(keywords.frontend, keywords.sample_rate).eval()
-    encoder = parts.encoder(keywords.encoder).eval()
-    scoring: Cohort = _section(Cohort, "scoring", keywords.scoring, ("scoring",))
-    encoder = fitted_encoder(frontend, encoder, window.num_samples)
-    pipeline: ScorePipeline | EmbeddingPipeline
+    keywords: Keywords = section(Keywords, "the configuration", file.value, ())
+    config_keys.check_task(keywords)
+    window: Window = section(Window, "window", keywords.window, ("window",))
+    calibration = config_keys.calibration(keywords.calibration, ("calibration",))
+    rename = config_keys.rename(keywords.rename, ("rename",))
+    scoring: VoiceScoring = section(VoiceScoring, "scoring", keywords.scoring, ("scoring",))
+    rate, n = keywords.sample_rate, window.num_samples
+    about = About(
+        sample_rate=rate,
+        hop=window.hop or max(1, n // 2),
+        name=keywords.name,
+        guards=config_keys.guards(keywords.guards),
+        averaging=scoring.averaging,
+    )
+    common: dict[str, Any] = {
+        "task": keywords.task,
+        "about": about,
+        "calibration": calibration,
+        "rename": rename,
+        "file": file,
+        "scoring": scoring,
+    }
+    if keywords.task == "spoofing":
+        return Scorer(pipeline=_score_pipeline(keywords, rate, n), **common)
+    speaker = _embedding_pipeline(keywords, rate, n)
     if keywords.task == "verification":
-        _only_for("spoofing", "loss", keywords.loss)
-        pipeline = EmbeddingPipeline(frontend, encoder, window.num_samples).eval()
-        check_embedding(pipeline, window.num_samples)
-    else:
-        _only_for("verification", "scoring", keywords.scoring)
-        if keywords.loss is None:
-            raise ConfigError(("loss",), "missing argument of the configuration")
-        try:
-            pipeline = ScorePipeline(
-                frontend, encoder, build_loss(keywords.loss), window.num_samples
-            ).eval()
-        except ConfigError:
-            raise
-        except ValueError as error:
-            raise ConfigError(("loss",), str(error)) from error
-        check_score(pipeline, window.num_samples, ("loss",))
+        return Scorer(pipeline=speaker, **common)
+    fused: FusedScores = section(FusedScores, "fusion", keywords.fusion, ("fusion",))
+    said: Countermeasure = section(
+        Countermeasure, "countermeasure", keywords.countermeasure, ("countermeasure",)
+    )
+    with _of_countermeasure():
+        countermeasure = _score_pipeline(said, rate, n)
+        cm = config_keys.calibration(said.calibration, ("calibration",))
+        cm_rename = config_keys.rename(said.rename, ("rename",))
+    fusion = SASVScore(fused.asv_scale, fused.asv_offset, cm.scale, cm.offset, fused.spoof_prior)
     return Scorer(
-        pipeline,
-        keywords.sample_rate,
-        window.hop or max(1, window.num_samples // 2),
-        calibration,
-        keywords.calibration is not None,
-        keywords.name,
-        rename,
-        file,
-        scoring,
+        pipeline=SASVPipeline(speaker, countermeasure, fusion).eval(),
+        countermeasure_calibration=cm,
+        countermeasure_rename=cm_rename,
+        **common,
     )
 
 
-def _only_for(task: str, key: str, value: Any) -> None:
-    if value is not None:
-        raise ConfigError((key,), f"is for task: {task}")
+def _score_pipeline(
+    said: Keywords | Countermeasure, sample_rate: int, num_samples: int
+) -> ScorePipeline:
+    frontend = parts.frontend(said.frontend, sample_rate).eval()
+    encoder = fitted_encoder(frontend, parts.encoder(said.encoder).eval(), num_samples)
+    try:
+        pipeline = ScorePipeline(frontend, encoder, build_loss(said.loss), num_samples).eval()
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(("loss",), str(error)) from error
+    check_score(pipeline, num_samples, ("loss",))
+    return pipeline
 
 
-def _rename(value: Any) -> Rename:
-    """The key ``rename``: patterns that can be compiled, and what they become."""
-    keys: Keys = ("rename",)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ConfigError(keys, "expected a mapping of pattern to replacement")
-    for pattern, replacement in value.items():
-        try:
-            if not isinstance(pattern, str) or not isinstance(replacement, (str, type(None))):
-                raise ConfigError(
-                    (*keys, str(pattern)), "expected a text for a pattern, or null to leave it out"
-                )
-            re.sub(pattern, replacement or "", "")
-        except re.error as error:
-            said = f"not a regular expression with its replacement: {error}"
-            raise ConfigError((*keys, pattern), said) from error
-    return dict(value)
+def _embedding_pipeline(
+    keywords: Keywords, sample_rate: int, num_samples: int
+) -> EmbeddingPipeline:
+    frontend = parts.frontend(keywords.frontend, sample_rate).eval()
+    encoder = fitted_encoder(frontend, parts.encoder(keywords.encoder).eval(), num_samples)
+    pipeline = EmbeddingPipeline(frontend, encoder, num_samples).eval()
+    check_embedding(pipeline, num_samples)
+    return pipeline
 
 
-def _section(kind: type, name: str, value: Any, keys: Keys) -> Any:
-    if value is None and keys:
-        value = {}
-    if not isinstance(value, Mapping):
-        raise ConfigError(keys, f"expected a mapping, got {type(value).__name__}")
-    return construct(kind, name, value, keys)
+@contextmanager
+def _of_countermeasure() -> Iterator[None]:
+    """Errors at the keys of a countermeasure; the window is that of the whole file."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.keys[:1] == ("window",):
+            raise
+        raise ConfigError(("countermeasure", *error.keys), error.problem) from error

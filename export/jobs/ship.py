@@ -11,24 +11,18 @@ from export.budget import unlimited
 from export.catalog import Row
 from export.errors import InputError
 from export.files import staged_folder
-from export.jobs.spoofing_contract import make_contract, model_name
+from export.jobs.speaker_contract import About, decided, speaker_contract, verifier_row
+from export.jobs.spoofing_contract import make_contract
 from export.jobs.steps import export_each, scorer_row, source_of, writers
-from export.jobs.threshold import ThresholdChoice, calibrate
-from export.jobs.verification import scoring_of, verifier_row
+from export.jobs.threshold import ThresholdChoice
+from export.jobs.voice_scorer import averaging_of
 from export.parity.check import make_trials
 from export.parity.document import write_json
 from export.parity.record import Record
 from export.progress import silent
-from export.runtime import contract as contracts
-from export.runtime.contract import (
-    AnyContract,
-    Audio,
-    EmbeddingWindows,
-    SpeakerDecision,
-    VerificationContract,
-)
+from export.runtime.contract import AnyContract
 from export.runtime.guards import observed
-from scriptable import VERIFICATION_COSTS, EmbeddingPipeline, ScorePipeline
+from scriptable import EmbeddingPipeline, ScorePipeline
 
 
 def ship(
@@ -90,8 +84,9 @@ def ship_verifier(
 ) -> list[Record]:
     """Write a trained embedder with its scorer for every backend, and compare each file with eager.
 
-    The calibration and the threshold come from all pairs of the held-out windows. As
-    :func:`ship` in all else.
+    The calibration and the threshold come from all pairs of the held-out windows. A
+    :class:`scriptable.PLDA` gets the embeddings as they are, any other scorer unit vectors; the
+    contract says which. As :func:`ship` in all else.
 
     Args:
         pipeline: the trained embedder and its scorer, N = ``pipeline.num_samples``; left as it was.
@@ -115,33 +110,16 @@ def ship_verifier(
     if speakers.shape != windows.shape[:1]:
         raise InputError(f"speakers: expected shape [{len(windows)}], got {list(speakers.shape)}")
     pipeline = with_plain_weights(pipeline).eval()
+    about = About(sample_rate, max(1, n // 2), guards=observed(windows, sample_rate))
     with torch.no_grad():
-        found = torch.cat([pipeline(window.unsqueeze(0)) for window in windows])
-        embeddings = torch.nn.functional.normalize(found)
+        embeddings = torch.cat([pipeline(window.unsqueeze(0)) for window in windows])
+        if averaging_of(pipeline.scorer) == "mean_of_unit_vectors":
+            embeddings = torch.nn.functional.normalize(embeddings)
         first, second = torch.triu_indices(len(windows), len(windows), 1)
         scores = pipeline.verify(embeddings, embeddings)[second, first].double()
     labels = (speakers[first] == speakers[second]).long()
-    point = threshold or ThresholdChoice()
-    prior = point.costs(VERIFICATION_COSTS).prior
-    calibration = calibrate(scores, labels, prior, "the same speaker")
-    llrs = calibration.scale * scores + calibration.offset
-    level, words = point.choose(llrs, labels, "held-out trials", VERIFICATION_COSTS)
-    contract = VerificationContract(
-        model=model_name(pipeline),
-        audio=Audio(sample_rate=sample_rate),
-        windows=EmbeddingWindows(num_samples=n, hop=max(1, n // 2)),
-        scoring=scoring_of(pipeline),
-        decision=SpeakerDecision(
-            scale=calibration.scale,
-            offset=calibration.offset,
-            prior=prior,
-            threshold=level,
-            operating_point=words,
-        ),
-        guards=observed(windows, sample_rate),
-        versions=contracts.versions(),
-        weights_sha256=contracts.weights_sha256(pipeline.state_dict()),
-    )
+    decision = decided(scores, labels, threshold or ThresholdChoice(), "held-out trials")
+    contract = speaker_contract(pipeline, about, decision)
     return _write(pipeline, verifier_row(pipeline, stem), contract, windows[0], out, backends)
 
 

@@ -1,6 +1,6 @@
 """Trials of a verifier between utterances, and their results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +10,18 @@ from torch import Tensor
 from export.corpus import Utterance
 from export.jobs.steps import TrialList
 from export.metrics.score_files import Line
-from export.runtime.verifier import VerifiedFile, Verifier, load_verifier
+from export.runtime.verifier import Heard, VerifiedFile, Verifier, load_verifier
 
 
 @dataclass(frozen=True)
 class SpeakerTrial:
-    """Indices of two utterances, and what they are: target, nontarget or spoof."""
+    """Indices of what is enrolled and of what is tested: a target, a nontarget or a spoof."""
 
-    enrol: int
+    enrol: tuple[int, ...]
     test: int
     key: str
+    model: str
+    """The name of what is enrolled."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,44 @@ class SpeakerTrials:
         """The trials of these indices."""
         return SpeakerTrials(self.utterances, [self.trials[i] for i in chosen])
 
-    def without_spoofs(self) -> "SpeakerTrials":
-        """The trials of live speech."""
-        live = [i for i, trial in enumerate(self.trials) if trial.key != "spoof"]
-        return self.only(live)
+    @property
+    def live(self) -> list[int]:
+        """Indices of the trials of live speech."""
+        return [i for i, trial in enumerate(self.trials) if trial.key != "spoof"]
+
+    @property
+    def used(self) -> list[int]:
+        """Indices of the utterances that trials name."""
+        return sorted({i for trial in self.trials for i in (*trial.enrol, trial.test)})
+
+    def by_enrolment(self) -> list[Utterance]:
+        """A stand-in for each trial, under the name of its enrolment: what folds are made of."""
+        return [
+            Utterance(str(i), trial.model, "-", int(trial.key == "target"), torch.zeros(0))
+            for i, trial in enumerate(self.trials)
+        ]
+
+
+def hear_all(verifier: Verifier, trials: SpeakerTrials) -> dict[int, Heard]:
+    """What the verifier makes of every utterance in the trials, by index."""
+    utterances = trials.utterances
+    return {i: verifier.hear(utterances[i].name, utterances[i].waveform) for i in trials.used}
+
+
+def compare_all(
+    verifier: Verifier, trials: SpeakerTrials, heard: Mapping[int, Heard]
+) -> list[VerifiedFile]:
+    """All trials of utterances that have been heard."""
+    enrolled = {
+        files: verifier.enrol([heard[i] for i in files])
+        for files in {trial.enrol for trial in trials.trials}
+    }
+    return [verifier.compare(enrolled[trial.enrol], heard[trial.test]) for trial in trials.trials]
 
 
 def run_trials(verifier: Verifier, trials: SpeakerTrials) -> list[VerifiedFile]:
     """All trials; every utterance is embedded once."""
-    utterances = trials.utterances
-    used = {index for trial in trials.trials for index in (trial.enrol, trial.test)}
-    heard = {i: verifier.hear(utterances[i].name, utterances[i].waveform) for i in sorted(used)}
-    enrolled = {i: verifier.enrol([heard[i]]) for i in {trial.enrol for trial in trials.trials}}
-    return [verifier.compare(enrolled[trial.enrol], heard[trial.test]) for trial in trials.trials]
+    return compare_all(verifier, trials, hear_all(verifier, trials))
 
 
 def trial_list(trials: SpeakerTrials, scored: Sequence[VerifiedFile]) -> TrialList:
@@ -59,7 +86,9 @@ def trial_list(trials: SpeakerTrials, scored: Sequence[VerifiedFile]) -> TrialLi
     def run(path: Path, compared: Sequence[int]) -> Tensor:
         return raw_scores(run_trials(load_verifier(path), trials.only(compared)))
 
-    names = [f"{result.enrol[0]} {result.file}" for result in scored]
+    names = [
+        f"{trial.model} {result.file}" for trial, result in zip(trials.trials, scored, strict=True)
+    ]
     return TrialList(names, trials.labels, raw_scores(scored), run, range(len(scored)))
 
 
@@ -75,11 +104,11 @@ def lines_of(
     parts = parts or ["held_out"] * len(scored)
     return [
         Line(
-            (result.enrol[0], result.file),
+            (trial.model, result.file),
             result.score,
             trial.key,
             trials.utterances[trial.test].attack,
-            trials.utterances[trial.enrol].speaker,
+            trials.utterances[trial.enrol[0]].speaker,
             result.llr,
             part,
         )

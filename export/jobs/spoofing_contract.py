@@ -27,19 +27,32 @@ def make_contract(
     calibration = calibrate(scores, labels, prior, "bona fide")
     llrs = calibration.scale * scores + calibration.offset
     level, words = point.choose(llrs, labels, "held-out recordings", SPOOFING_COSTS)
+    decision = Decision(
+        scale=calibration.scale,
+        offset=calibration.offset,
+        prior=prior,
+        threshold=level,
+        operating_point=words,
+    )
+    return contract_of(pipeline, sample_rate, hop, decision, guards or Guards())
+
+
+def contract_of(
+    pipeline: ScorePipeline,
+    sample_rate: int,
+    hop: int,
+    decision: Decision,
+    guards: Guards,
+    name: str = "",
+) -> Contract:
+    """The contract of a pipeline with the weights that it has now; its name is by default ours."""
     return Contract(
-        model=model_name(pipeline),
+        model=name or model_name(pipeline),
         audio=Audio(sample_rate=sample_rate),
         windows=Windows(num_samples=pipeline.num_samples, hop=hop),
-        decision=Decision(
-            scale=calibration.scale,
-            offset=calibration.offset,
-            prior=prior,
-            threshold=level,
-            operating_point=words,
-        ),
+        decision=decision,
+        guards=guards,
         versions=contracts.versions(),
-        guards=guards or Guards(),
         weights_sha256=contracts.weights_sha256(pipeline.state_dict()),
     )
 

@@ -72,9 +72,11 @@ def _score_rule(contract: "AnyContract") -> list[str]:
         normalised = (
             f", AS-norm over the top {scoring.top_n} of {scoring.cohort_size} in the cohort"
         )
+    mean = "embeddings" if scoring.enrolment == "mean" else "unit vectors, at length 1"
+    backend = {"cosine": "cosine", "plda": "PLDA's log-likelihood ratio"}[scoring.backend]
     lines = [
-        "Embedding = mean of the windows' unit vectors, at length 1; enrolment works the same way.",
-        f"Score = {scoring.backend} of enrolment and test{normalised}.",
+        f"Embedding = mean of the windows' {mean}; enrolment works the same way.",
+        f"Score = {backend} of enrolment and test{normalised}.",
     ]
     if contract.task == "sasv":
         lines.append("The spoofing score is fused into it: a spoof of the speaker does not match.")

@@ -28,6 +28,8 @@ _SINCE_2 = ("guards", "precision", "notes", "file_sha256")
 _MOST_HZ = 768_000
 _MOST_SAMPLES = 1 << 24
 
+Averaging = Literal["mean_of_unit_vectors", "mean"]
+
 AUTOCAST = "run a .pt or .ptl file outside torch.autocast: in half precision its scores differ"
 
 
@@ -94,12 +96,16 @@ class Windows(_Windows):
     combine: Literal["mean"] = Field(default="mean", description="of the windows' raw scores")
 
 
+_UNIT: Averaging = "mean_of_unit_vectors"
+
+
 class EmbeddingWindows(_Windows):
     """From a waveform to the model's input, and from the windows' embeddings to one."""
 
-    combine: Literal["mean_of_unit_vectors"] = Field(
-        default="mean_of_unit_vectors",
-        description="each window's embedding is divided by its length, and the mean again",
+    combine: Averaging = Field(
+        default=_UNIT,
+        description="mean_of_unit_vectors: each window's embedding is divided by its length, and "
+        "the mean again; mean: of the embeddings as they are",
     )
 
 
@@ -130,17 +136,23 @@ class SpeakerDecision(Part):
 
 
 class Scoring(Part):
-    """From two recordings' embeddings to the raw score, by the artefact's method ``verify``."""
+    """From two recordings' embeddings to the raw score, by the artefact's method ``verify``.
 
-    backend: Literal["cosine"] = Field(
+    A cosine does not see lengths: its embeddings are unit vectors. A PLDA has its own centring and
+    length normalisation inside ``verify``, so embeddings reach it as those that it was fitted on:
+    as they are (``mean``), or as unit vectors.
+    """
+
+    backend: Literal["cosine", "plda"] = Field(
         default="cosine", description="of the enrolment's and the test's embedding"
     )
     embedding_dim: int = Field(
         gt=0, le=_MOST_SAMPLES, description="D; forward gives [1, D], verify takes two"
     )
-    enrolment: Literal["mean_of_unit_vectors"] = Field(
-        default="mean_of_unit_vectors",
-        description="several enrolment recordings: mean of their embeddings, divided by its length",
+    enrolment: Averaging = Field(
+        default=_UNIT,
+        description="several enrolment recordings: mean of their embeddings, divided by its length "
+        "where it is mean_of_unit_vectors; the same as of the windows",
     )
     normalisation: Literal["none", "as_norm"] = Field(
         default="none", description="of the cosine, inside verify, by the artefact's own cohort"
@@ -154,6 +166,14 @@ class Scoring(Part):
         le=_MOST_SAMPLES,
         description="cohort scores that each side is normalised by",
     )
+
+    @model_validator(mode="after")
+    def _of_its_backend(self) -> "Scoring":
+        if self.backend == "cosine" and self.enrolment != _UNIT:
+            raise ValueError(f"enrolment: expected {_UNIT} for a cosine")
+        if self.backend == "plda" and self.normalisation != "none":
+            raise ValueError("normalisation: expected none for a PLDA")
+        return self
 
 
 class Fusion(Part):
@@ -250,6 +270,12 @@ class _SpeakerDocument(_Document):
     caution: str = Field(
         default="", description="for people: what the model must not be trusted with, if anything"
     )
+
+    @model_validator(mode="after")
+    def _averaged_alike(self) -> "_SpeakerDocument":
+        if self.scoring.enrolment != self.windows.combine:
+            raise ValueError(f"scoring.enrolment: expected {self.windows.combine}, as the windows")
+        return self
 
     def llr(self, score: float) -> float:
         """Raw score → log-likelihood ratio in nats."""

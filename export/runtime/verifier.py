@@ -53,7 +53,7 @@ class Heard:
 
     name: str
     embedding: Tensor | None
-    """``[1, D]``, of length 1; None where ``reason`` says why it is not to be compared."""
+    """``[1, D]``, averaged as the contract says; None where ``reason`` says why there is none."""
     spoofing_score: float | None
     """None where the artefact has none."""
     reason: str | None = None
@@ -61,7 +61,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """A speaker: unit vector ``[1, D]``, and the recordings that it comes from."""
+    """A speaker: embedding ``[1, D]``, and the recordings that it comes from."""
 
     names: tuple[str, ...]
     embedding: Tensor | None
@@ -175,15 +175,18 @@ class Verifier:
         return average_windows(scores.reshape(-1))
 
     def _mean(self, embeddings: Tensor, what: str) -> Tensor:
-        """Mean of unit vectors as a unit vector: ``[K, D]`` → ``[1, D]``."""
+        """Embeddings ``[K, D]`` as one, ``[1, D]``: their mean, or that of unit vectors as one."""
         expected = self.contract.scoring.embedding_dim
         if embeddings.dim() != 2 or embeddings.shape[1] != expected:
             raise ArtefactError(
                 f"{self.name}: gives embeddings {list(embeddings.shape[1:])}, "
                 f"its contract says [{expected}]"
             )
-        mean = _unit(embeddings.double(), what).mean(dim=0, keepdim=True)
-        return _unit(mean, what).float()
+        vectors = embeddings.double()
+        units = _unit(vectors, what)
+        if self.contract.scoring.enrolment == "mean":
+            return vectors.mean(dim=0, keepdim=True).float()
+        return _unit(units.mean(dim=0, keepdim=True), what).float()
 
     def _verify(self, inputs: tuple[Tensor, ...], what: str) -> float:
         said = f"{self.name}: verify fails on {what}"

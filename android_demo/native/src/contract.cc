@@ -139,13 +139,16 @@ void read_audio(Part audio, Contract& contract) {
   audio.finish();
 }
 
-void read_windows(Part windows, const char* combine, Contract& contract) {
+// Returns how the windows' results are combined, one of the known ways.
+std::string read_windows(Part windows, std::initializer_list<const char*> known,
+                         Contract& contract) {
   contract.num_samples = windows.count("num_samples", kMostSamples);
   contract.hop = windows.count("hop", kMostSamples);
   windows.fixed("tail", "align_end");
   windows.fixed("short", "repeat");
-  windows.fixed("combine", combine);
+  const std::string combine = windows.one_of("combine", known);
   windows.finish();
+  return combine;
 }
 
 void read_decision(Part decision, const char* polarity, Contract& contract) {
@@ -159,11 +162,16 @@ void read_decision(Part decision, const char* polarity, Contract& contract) {
   decision.finish();
 }
 
-void read_scoring(Part scoring) {
-  scoring.fixed("backend", "cosine");
+// Recordings are averaged as windows are; lengths count, and no cohort does, for a PLDA alone.
+void read_scoring(Part scoring, const std::string& combine) {
+  const bool cosine = scoring.one_of("backend", {"cosine", "plda"}) == "cosine";
   scoring.count("embedding_dim", kMostNumbers);
-  scoring.fixed("enrolment", "mean_of_unit_vectors");
-  scoring.one_of("normalisation", {"none", "as_norm"});
+  if (scoring.text("enrolment") != combine)
+    scoring.fail("enrolment", "expected \"" + combine + "\", as windows.combine says");
+  if (cosine && combine != "mean_of_unit_vectors")
+    scoring.fail("enrolment", "expected \"mean_of_unit_vectors\" for a cosine");
+  if (scoring.one_of("normalisation", {"none", "as_norm"}) != "none" && !cosine)
+    scoring.fail("normalisation", "expected \"none\" for a PLDA");
   scoring.count("cohort_size", kMostNumbers, 0);
   scoring.count("top_n", kMostNumbers, 0);
   scoring.finish();
@@ -198,15 +206,16 @@ Contract read(const json& document) {
   contract.schema_version = static_cast<int>(all.count("schema_version", 2));
   const std::string task = all.text("task");
   if (task == "spoofing") {
-    read_windows(all.part("windows"), "mean", contract);
+    read_windows(all.part("windows"), {"mean"}, contract);
     read_decision(all.part("decision"), "higher_is_bonafide", contract);
   } else if (task == "sasv") {
-    read_windows(all.part("windows"), "mean_of_unit_vectors", contract);
+    const std::string combine =
+        read_windows(all.part("windows"), {"mean_of_unit_vectors", "mean"}, contract);
     // Of two recordings compared, which nothing here does: read for its form alone.
     Contract speaker;
     read_decision(all.part("decision"), "higher_is_same", speaker);
     read_decision(all.part("countermeasure"), "higher_is_bonafide", contract);
-    read_scoring(all.part("scoring"));
+    read_scoring(all.part("scoring"), combine);
     read_fusion(all.part("fusion"));
     if (all.has("caution")) all.text("caution");
     contract.score_result = 1;

@@ -117,7 +117,7 @@ def test_a_streamed_wav_without_a_length_is_read(
     )
 
 
-@pytest.mark.parametrize("task", ["sasv", "verification"])
+@pytest.mark.parametrize("task", ["sasv", "sasv_plda", "verification"])
 def test_speaker_models(task: str, tmp_path: Path, spoof_score: Program, command: Command) -> None:
     """Of a SASV artefact the spoofing half is scored; a verifier is none of this program's."""
     model = Made(tmp_path).path(task, "executorch_xnnpack")

@@ -106,6 +106,28 @@ def test_a_long_list_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not names[0] & names[1]
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_scores_that_are_fitted_themselves_are_fitted_on_the_same_part(
+    long: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage that learns its part by heart and says noise of the rest shows as noise."""
+    monkeypatch.setattr(calibration, "_ENOUGH", 10 if long else 1000)
+    utterances = corpus(30, 30)
+    labels = torch.tensor([u.label for u in utterances])
+    noise = torch.randn(len(labels), generator=torch.Generator().manual_seed(1)).double()
+    seen: list[Tensor] = []
+
+    def by_heart(inside: Tensor) -> Tensor:
+        seen.append(inside)
+        return torch.where(inside, 4.0 * labels + 0.1 * noise, noise)
+
+    fitted = fit(utterances, by_heart, ThresholdChoice())
+    assert equal_error_rate(fitted.shown.scores, fitted.shown.labels).rate > 0.3
+    on = seen[0] if long else seen[-1]
+    assert on.nonzero().flatten().tolist() == fitted.fitted_on
+    assert bool(on.all()) != long and len(seen) == (1 if long else 6)
+
+
 def test_rates_of_cross_validation_are_at_each_folds_threshold() -> None:
     llrs, labels = torch.tensor([0.0, 1.0, 2.0, 3.0]).double(), torch.tensor([0, 1, 0, 1])
     trials = Trials(llrs, llrs, labels, torch.tensor([0.5, 1.5, 1.5, 2.5]).double())

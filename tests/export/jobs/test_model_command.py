@@ -215,7 +215,7 @@ def test_several_heads_and_a_network_on_the_waveform(own: Own) -> None:
     path.write_text("\n".join(line[8:] for line in text.splitlines()))
     scorer = read_config(path)
     assert isinstance(scorer.pipeline.head, MultiLoss)
-    assert scorer.hop == 2100
+    assert scorer.about.hop == 2100
     assert scorer.pipeline(torch.randn(1, 4200)).shape == (1,)
 
 

@@ -11,7 +11,7 @@ from export.errors import InputError
 from export.jobs.ship import ship_verifier
 from export.runtime.contract import VerificationContract
 from export.runtime.verifier import load_verifier
-from scriptable import EmbeddingPipeline, LightCNN, LogMel, equal_error_rate
+from scriptable import EmbeddingPipeline, LightCNN, LogMel, equal_error_rate, fit_plda
 
 TWO = ["torchscript", "torch_export"]
 
@@ -51,6 +51,22 @@ def test_all_pairs_calibrate_the_files(tmp_path: Path) -> None:
             labels.append(int(speakers[i] == speakers[j]))
     threshold = equal_error_rate(torch.tensor(llrs).double(), torch.tensor(labels)).threshold
     assert contract.decision.threshold == pytest.approx(threshold, abs=1e-3)
+
+
+def test_a_plda_gets_embeddings_as_they_come(tmp_path: Path) -> None:
+    plain, (windows, speakers) = embedder(), voices(6)
+    with torch.no_grad():
+        embeddings = plain(windows)
+    plda = fit_plda(embeddings, speakers, lda_dim=2)
+    pipeline = EmbeddingPipeline(plain.frontend, plain.encoder, 4000, plda).eval()
+    records = ship_verifier(pipeline, windows, speakers, tmp_path, TWO)
+    assert {(r.method, r.status) for r in records} == {("forward", "pass"), ("verify", "pass")}
+    verifier = load_verifier(tmp_path / "verifier.pt2")
+    scoring = verifier.contract.scoring
+    assert (scoring.backend, scoring.enrolment) == ("plda", "mean")
+    heard = [verifier.hear(str(i), windows[i]) for i in (0, 7)]
+    score = verifier.compare(verifier.enrol(heard[:1]), heard[1]).score
+    assert score == pytest.approx(float(plda(embeddings[:1], embeddings[7:8])), rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize(

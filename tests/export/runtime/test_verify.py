@@ -54,6 +54,7 @@ from scriptable import (
     SASVScore,
     ScoreNorm,
     cut_windows,
+    fit_plda,
 )
 
 DIM = 8
@@ -63,10 +64,11 @@ FIRST = ["enrol", "file", "score", "llr", "posterior", "threshold", "decision"]
 KEYS = [*FIRST, "reason", "error"]
 SASV_KEYS = [*FIRST, "bonafide_llr", "spoofing", "reason", "error"]
 TASKS = ("verification", "sasv")
+WITH_PLDA = ("verification_plda", "sasv_plda")
 
 
 def tiny_speaker(normalised: bool = True) -> EmbeddingPipeline:
-    """An untrained embedder with a cohort."""
+    """An untrained embedder with a cohort, or a cosine alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         frontend = LogMel(RATE, n_fft=256, win_length=256, hop_length=128, n_mels=8, center=False)
@@ -74,29 +76,43 @@ def tiny_speaker(normalised: bool = True) -> EmbeddingPipeline:
         return EmbeddingPipeline(frontend, LightCNN(8, DIM), WINDOW, scorer).eval()
 
 
+def speaker_with_plda() -> EmbeddingPipeline:
+    """An untrained embedder with a PLDA of its embeddings as they come."""
+    pipeline = tiny_speaker(normalised=False)
+    waves = [voice(WINDOW, 90 + 14 * (i // 4) + i % 4, i) for i in range(48)]
+    with torch.no_grad():
+        embeddings = pipeline(torch.stack(waves))
+    scorer = fit_plda(embeddings, torch.arange(48) // 4, lda_dim=5)
+    return EmbeddingPipeline(pipeline.frontend, pipeline.encoder, WINDOW, scorer).eval()
+
+
 def tiny(task: str) -> nn.Module:
     """The module of a task."""
-    if task == "verification":
-        return tiny_speaker()
+    speaker = speaker_with_plda() if task in WITH_PLDA else tiny_speaker()
+    if task.startswith("verification"):
+        return speaker
     fusion = SASVScore(1.2, -0.1, 4.0, 0.3, 0.4)
-    return SASVPipeline(tiny_speaker(), tiny_pipeline(), fusion).eval()
+    return SASVPipeline(speaker, tiny_pipeline(), fusion).eval()
 
 
 def contract_for(task: str, module: nn.Module, **decision: float) -> SpeakerContract:
     """A contract with nothing at its default that matters."""
     values = {"scale": SCALE, "offset": OFFSET, "threshold": THRESHOLD, "prior": PRIOR, **decision}
+    scoring = Scoring(embedding_dim=DIM, normalisation="as_norm", cohort_size=12, top_n=5)
+    if task in WITH_PLDA:
+        scoring = Scoring(embedding_dim=DIM, backend="plda", enrolment="mean")
     common = {
         "model": "tiny",
         "audio": Audio(sample_rate=RATE),
-        "windows": EmbeddingWindows(num_samples=WINDOW, hop=HOP),
-        "scoring": Scoring(embedding_dim=DIM, normalisation="as_norm", cohort_size=12, top_n=5),
+        "windows": EmbeddingWindows(num_samples=WINDOW, hop=HOP, combine=scoring.enrolment),
+        "scoring": scoring,
         "decision": SpeakerDecision(**values, operating_point="chosen by the test"),
         "caution": CAUTION,
         "versions": {"torch": torch.__version__},
         "weights_sha256": weights_sha256(module.state_dict()),
         "guards": Guards(min_seconds=0.05),
     }
-    if task == "verification":
+    if task.startswith("verification"):
         return VerificationContract(**common)
     spoofing = Decision(
         scale=3.0, offset=0.5, prior=0.3, threshold=0.1, operating_point="chosen by the test"
@@ -106,7 +122,7 @@ def contract_for(task: str, module: nn.Module, **decision: float) -> SpeakerCont
 
 def example(task: str) -> dict[str, tuple[Tensor, ...]]:
     pair = (torch.ones(1, DIM), torch.ones(1, DIM))
-    more = (torch.zeros(1),) if task == "sasv" else ()
+    more = (torch.zeros(1),) if task.startswith("sasv") else ()
     return {"forward": (torch.zeros(1, WINDOW),), "verify": (*pair, *more)}
 
 
@@ -115,10 +131,12 @@ class Made:
     """The modules of both tasks, and their files on every backend, saved on first use."""
 
     folder: Path
-    modules: dict[str, nn.Module] = field(default_factory=lambda: {t: tiny(t) for t in TASKS})
+    modules: dict[str, nn.Module] = field(default_factory=dict)
 
     def path(self, task: str, name: str) -> Path:
         path = self.folder / f"{task}{usable(name).suffix}"
+        if task not in self.modules:
+            self.modules[task] = tiny(task)
         if not path.exists():
             module = self.modules[task]
             text = contract_for(task, module).model_dump_json(indent=1)
@@ -135,24 +153,27 @@ def unit(x: Tensor) -> Tensor:
     return x / x.norm(dim=-1, keepdim=True)
 
 
-def by_hand(module: nn.Module, enrol: list[Tensor], test: Tensor) -> float:
+def by_hand(module: nn.Module, enrol: list[Tensor], test: Tensor, raw: bool) -> float:
     """The raw score from the contract's words alone, in eager."""
+
+    def mean(x: Tensor) -> Tensor:
+        return x.mean(0) if raw else unit(unit(x).mean(0))
 
     def embed(waveform: Tensor) -> tuple[Tensor, float]:
         with torch.no_grad():
             result = module(cut_windows(waveform, WINDOW, HOP))
         embeddings = result[0] if isinstance(result, tuple) else result
         spoofing = float(result[1].double().mean()) if isinstance(result, tuple) else math.nan
-        return unit(unit(embeddings.double()).mean(0)), spoofing
+        return mean(embeddings.double()), spoofing
 
-    centroid = unit(torch.stack([embed(waveform)[0] for waveform in enrol]).mean(0))
+    centroid = mean(torch.stack([embed(waveform)[0] for waveform in enrol]))
     embedding, spoofing = embed(test)
     more = () if math.isnan(spoofing) else (torch.tensor([spoofing]),)
     with torch.no_grad():
         return float(module.verify(centroid[None].float(), embedding[None].float(), *more))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TASKS, *WITH_PLDA])
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_every_format_gives_the_score_of_the_contracts_words(
     made: Made, task: str, name: str, tmp_path: Path, command: Command
@@ -167,16 +188,16 @@ def test_every_format_gives_the_score_of_the_contracts_words(
     results = json.loads(ran.out)
     assert [result["file"] for result in results] == [str(paths[2]), str(paths[0])]
     for result, wave in zip(results, (exact[2], exact[0]), strict=True):
-        assert list(result) == (KEYS if task == "verification" else SASV_KEYS)
+        assert list(result) == (KEYS if task.startswith("verification") else SASV_KEYS)
         assert result["enrol"] == [str(paths[0]), str(paths[1])]
-        expected = by_hand(made.modules[task], exact[:2], wave)
+        expected = by_hand(made.modules[task], exact[:2], wave, task in WITH_PLDA)
         tolerance = usable(name).tolerance * max(1.0, abs(expected))
         assert result["score"] == pytest.approx(expected, abs=tolerance)
         assert result["llr"] == pytest.approx(SCALE * result["score"] + OFFSET)
         odds = math.exp(result["llr"]) * PRIOR / (1 - PRIOR)
         assert result["posterior"] == pytest.approx(odds / (1 + odds))
         assert result["decision"] == ("same" if result["llr"] >= THRESHOLD else "different")
-        if task == "sasv":
+        if task.startswith("sasv"):
             assert result["spoofing"] == ("bonafide" if result["bonafide_llr"] >= 0.1 else "spoof")
 
 

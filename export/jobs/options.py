@@ -1,0 +1,67 @@
+"""What ``python -m export model`` was asked for, and what of it cannot be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from export.backends import Backend
+from export.budget import GENEROUS
+from export.errors import InputError
+from export.jobs.threshold import ThresholdChoice
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    config: Path
+    out: Path
+    checkpoint: Path | None = None
+    backends: Sequence[Backend] | None = None
+    protocol: Path | None = None
+    audio: Path | None = None
+    dynamic_batch: bool = False
+    budget: float = GENEROUS
+    calibrate: ThresholdChoice | None = None
+    """Fit calibration and threshold on the trial list; None: as the configuration gives them."""
+    enrolment: Path | None = None
+    """The recordings of each model in the trial list; None: it names recordings."""
+    countermeasure: Path | None = None
+    """Weights of the countermeasure, where ``checkpoint`` holds the speaker half alone."""
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            InputError: naming the option.
+        """
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"{self.out}: is not a folder; give another --out")
+        if (self.protocol is None) != (self.audio is None):
+            raise InputError("protocol: give --protocol and --audio together")
+        if self.calibrate is not None and self.protocol is None:
+            raise InputError("calibrate: give --protocol and --audio, too: it is fitted on them")
+        if self.enrolment is not None and self.protocol is None:
+            raise InputError("enrolment: give --protocol and --audio, too: it is a list for them")
+        if self.countermeasure is not None and self.checkpoint is None:
+            raise InputError("countermeasure: give --checkpoint, too, with the speaker half")
+
+    def check_task(self, task: str) -> None:
+        """Refuse options that are for another task.
+
+        Raises:
+            InputError: naming the option.
+        """
+        if self.enrolment is not None and task == "spoofing":
+            raise InputError(f"enrolment: {self.config} is of task: spoofing, which enrols nobody")
+        if self.countermeasure is not None and task != "sasv":
+            raise InputError(f"countermeasure: {self.config} is of task: {task}, not sasv")
+
+
+def upside_down(scores: Tensor, labels: Tensor) -> bool:
+    """Whether what should score higher scores lower on average."""
+    if len(labels.unique()) < 2:
+        return False
+    return bool(scores[labels == 1].mean() < scores[labels == 0].mean())
