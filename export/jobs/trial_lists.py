@@ -102,7 +102,7 @@ def _of_kinds(lines: Sequence[Line], kinds: Sequence[str], protocol: Path) -> li
     for kind in kinds:
         if not any(line.key == kind for line in lines):
             every = "both" if len(kinds) == 2 else "all three"
-            raise InputError(f"{protocol}: holds no {kind} trial; {every} kinds are needed")
+            raise InputError(f"{protocol}: contains no {kind} trial; {every} kinds are needed")
     return [line for line in lines if line.key in kinds]
 
 

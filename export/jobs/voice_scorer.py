@@ -124,7 +124,7 @@ def _embedded(
             n = pipeline.num_samples
             found.append(pipeline(cut_windows(waveform, n, n)[:1]))
     if not found:
-        raise InputError(f"{folder}: holds no .wav or .flac file")
+        raise InputError(f"{folder}: contains no .wav or .flac file")
     return torch.cat(found)
 
 

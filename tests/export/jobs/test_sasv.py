@@ -130,7 +130,7 @@ def test_options_of_another_task_and_lists_without_spoofs_are_one_line(
 ) -> None:
     path, out = voices.config(COUNTERMEASURE, "sasv"), ("--out", voices.folder / "out", *TWO)
     ran = command("model", path, *out, *voices.trials, "--calibrate")
-    assert_refused(ran, "holds no spoof trial; all three kinds are needed")
+    assert_refused(ran, "contains no spoof trial; all three kinds are needed")
     weights = voices.folder / "weights.pt"
     assert_refused(command("model", path, *out, "--countermeasure", weights), "give --checkpoint")
     path = voices.config()

@@ -96,7 +96,7 @@ def test_lists_that_do_not_fit_are_one_line(voices: Voices, command: Command) ->
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("anna/0 anna/1 target\n", "holds no nontarget trial"),
+        ("anna/0 anna/1 target\n", "contains no nontarget trial"),
         ("anna/0 anna/1 target\nanna/0 zoe/1 nontarget\n", "1 of 3 recordings are missing: zoe/1"),
         ("anna/0 bert/1 nontarget\nanna/0 anna/1 target target\n", "trials.txt:2"),
     ],
