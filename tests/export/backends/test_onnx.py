@@ -109,7 +109,9 @@ def test_two_methods_share_their_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(artefact.run("score", (content, other)), expected)
     assert artefact.input_shape("score") == (3, 100)
     assert artefact.input_shape("verify") is None
-    with pytest.raises(ArtefactError, match="no method verify of 1 inputs; it takes forward.in.0"):
+    with pytest.raises(
+        ArtefactError, match=r"no method verify of 1 inputs; it takes forward\.in\.0"
+    ):
         artefact.run("verify", (content,))
 
 
