@@ -193,7 +193,7 @@ def _converted(program: ExportedProgram, method: str) -> Any:
 def _translations() -> dict[Any, Any]:
     """Operators that the converter gets wrong.
 
-    Its ``log_sigmoid`` takes the logarithm of a sigmoid: minus infinity far below zero. Here, and
+    Its ``log_sigmoid`` takes the logarithm of a sigmoid: minus infinity at -20. Here, and
     not among the rewrites alone, because it makes one of other losses, too.
     """
     from onnxscript import opset18
