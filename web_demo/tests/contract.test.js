@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { readContract } from '../page/scorer/contract.js';
-import { ContractError } from '../page/scorer/errors.js';
+import { readContract } from '../page/contract.js';
+import { ContractError } from '../page/errors.js';
 
 const TABLE = new URL('../../tests/export/runtime/contracts.json', import.meta.url);
 const { bases, cases } = JSON.parse(readFileSync(TABLE, 'utf-8'));

@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 
-import { readContract } from '../page/scorer/contract.js';
-import { ModelError } from '../page/scorer/errors.js';
-import { checkDigest, contractOf } from '../page/scorer/model_file.js';
-import { LiveScorer, Scorer, SMOOTHING } from '../page/scorer/scorer.js';
-import { readWav } from '../page/scorer/wav.js';
-import { cutWindows } from '../page/scorer/windows.js';
+import { readContract } from '../page/contract.js';
+import { ModelError } from '../page/errors.js';
+import { checkDigest, contractOf } from '../page/model_file.js';
+import { LiveScorer, Scorer, SMOOTHING } from '../page/scorer.js';
+import { readWav } from '../page/wav.js';
+import { cutWindows } from '../page/windows.js';
 import { bytesOf, given, runtime } from './runtime.js';
 
 /**
