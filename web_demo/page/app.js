@@ -77,7 +77,13 @@ function heard({ run: of, verdicts, filled, level, millis }) {
   });
 }
 
+function busy() {
+  const { model, work } = state;
+  return model.kind !== 'ready' || work.kind === 'scoring' || work.kind === 'asking';
+}
+
 async function listen() {
+  if (busy()) return;
   change(cleared(state.model, { kind: 'asking' }));
   const own = ++run;
   waiting = 0;
@@ -121,7 +127,7 @@ function stop(work, /** @type {boolean} */ forget = false) {
 /** @param {File} file */
 async function scoreFile(file) {
   const { model } = state;
-  if (model.kind !== 'ready' || state.work.kind === 'scoring' || state.work.kind === 'asking') return;
+  if (busy() || model.kind !== 'ready') return;
   stop({ kind: 'idle' });
   change(cleared(model, { kind: 'scoring', name: file.name }));
   try {
@@ -140,7 +146,7 @@ function start() {
     if (microphone === null) void listen();
     else stop({ kind: 'idle' });
   });
-  element('pick').addEventListener('click', () => file.click());
+  element('pick').addEventListener('click', () => busy() || file.click());
   file.addEventListener('change', () => {
     const [picked] = file.files ?? [];
     if (picked) void scoreFile(picked);

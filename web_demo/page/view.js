@@ -24,10 +24,12 @@ export function show(state) {
   write('identity', text.identityText(state));
   write('status', text.statusText(state));
   write('listen', work.kind === 'listening' ? 'Stop' : 'Listen');
-  const busy = model.kind !== 'ready' || work.kind === 'scoring' || work.kind === 'asking';
+  const busy = work.kind === 'scoring' || work.kind === 'asking';
   for (const id of ['listen', 'pick']) {
     const button = /** @type {HTMLButtonElement} */ (element(id));
-    if (button.disabled !== busy) button.disabled = busy;
+    button.disabled = model.kind !== 'ready';
+    // A button that is disabled for a moment would lose the keyboard's focus.
+    button.setAttribute('aria-disabled', String(busy));
   }
   showLevel(work.kind === 'listening' ? work.level : FLOOR);
   showTrace(state);
