@@ -1,14 +1,20 @@
 # The page that scores in a browser. Included by the Makefile.
-.PHONY: web web-page web-packages test-web web-pictures
+.PHONY: web web-page web-packages web-inputs test-web web-pictures
 
 WEB := web_demo
 WEB_MODEL ?= build/demo/spoof_scorer.onnx
 WEB_OUT := $(CURDIR)/build/web
 PORT ?= 8000
 # What the page must score as Python does: real speech where it is there, golden recordings else.
-WEB_RECORDINGS = $(or $(wildcard $(SCRIPTABLE_SPEECH)/*/*.wav),$(wildcard $(WEB_OUT)/vectors/*.wav))
+WEB_RECORDINGS = $(or $(wildcard $(SCRIPTABLE_SPEECH)/*/*.wav),"$(WEB_OUT)"/vectors/*.wav)
 WEB_GIVEN = MODEL="$(abspath $(WEB_MODEL))" VECTORS="$(WEB_OUT)/vectors" PAGE="$(WEB_OUT)/page" \
   SCORES="$(WEB_OUT)/scores.json" RECORDING="$(WEB_OUT)/vectors/mono.wav"
+
+# Golden vectors, and what Python makes of the recordings.
+web-inputs: web-page
+	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(WEB_MODEL) --out "$(WEB_OUT)/vectors"
+	OMP_NUM_THREADS=1 $(BIN)/python -m export score $(WEB_MODEL) $(WEB_RECORDINGS) --json \
+	  > "$(WEB_OUT)/scores.json"
 
 # http://localhost:8000, for this machine alone.
 web: web-page
@@ -28,16 +34,10 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json
 	touch $@
 
 # Types, the scorer in Node against golden vectors, the page in headless Chromium.
-test-web: web-page
-	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(WEB_MODEL) --out "$(WEB_OUT)/vectors"
-	$(MAKE) --no-print-directory $(WEB_OUT)/scores.json
+test-web: web-inputs
 	cd $(WEB) && npm run --silent check && $(WEB_GIVEN) npm test
 
-.PHONY: $(WEB_OUT)/scores.json
-$(WEB_OUT)/scores.json:
-	OMP_NUM_THREADS=1 $(BIN)/python -m export score $(WEB_MODEL) $(WEB_RECORDINGS) --json > $@
-
 # The states of the page, to be looked at.
-web-pictures: web-page
+web-pictures: web-inputs
 	mkdir -p $(WEB)/pictures
 	cd $(WEB) && PICTURES="$(CURDIR)/$(WEB)/pictures" $(WEB_GIVEN) node --test tests/page.test.js

@@ -46,9 +46,14 @@ const MOST_SAMPLES = 1 << 24;
  * @throws {ContractError}
  */
 export function readContract(text) {
-  if (text.trim() === '') throw new ContractError('the model has no score contract');
+  if (text.trim() === '') throw new ContractError('it has no score contract; export it by python -m export');
   const document = new Fields(readObject(text), '');
-  const version = document.count('schema_version', NEWEST);
+  const version = document.count('schema_version', MOST_SAMPLES);
+  if (version > NEWEST) {
+    throw new ContractError(
+      `its contract is of schema version ${version}, and this page knows up to ${NEWEST}; write the page anew by the exporter that made the model`,
+    );
+  }
   document.expect('task', 'spoofing');
   const contract = {
     schemaVersion: version,

@@ -25,7 +25,7 @@ export async function checkDigest(bytes) {
   const actual = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   if (actual !== last[1]) {
     throw new ModelError(
-      `damaged: its sha256 is ${actual.slice(0, 12)}..., and ${last[1].slice(0, 12)}... when it was written`,
+      `damaged: its sha256 is ${actual.slice(0, 12)}..., and ${last[1].slice(0, 12)}... when it was written; copy it again`,
     );
   }
   return actual;
@@ -65,7 +65,7 @@ function messageFields(bytes) {
       value += (byte & 0x7f) * factor;
       if (byte < 0x80) return value;
     }
-    throw new ModelError('damaged, or no ONNX file');
+    throw new ModelError('damaged, or no ONNX file; export one by python -m export');
   };
   while (at < bytes.length) {
     const key = varint();
@@ -77,8 +77,8 @@ function messageFields(bytes) {
       const length = varint();
       found.push([Math.floor(key / 8), bytes.subarray(at, at + length)]);
       at += length;
-    } else throw new ModelError('damaged, or no ONNX file');
+    } else throw new ModelError('damaged, or no ONNX file; export one by python -m export');
   }
-  if (at !== bytes.length) throw new ModelError('damaged, or no ONNX file');
+  if (at !== bytes.length) throw new ModelError('damaged, or no ONNX file; export one by python -m export');
   return found;
 }

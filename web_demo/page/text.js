@@ -48,7 +48,7 @@ export function statusText({ model, work }) {
     case 'missing':
       return `The model cannot be fetched (${model.reason}). Write the folder anew with python -m export web.`;
     case 'refused':
-      return `The model cannot be used: ${model.reason}. Copy or export it again.`;
+      return `The model cannot be used: ${model.reason}.`;
     case 'insecure':
       return 'This page works at https:// and on localhost only: elsewhere a browser gives no microphone, and the model could not be verified.';
     case 'ready':

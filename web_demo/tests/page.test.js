@@ -77,6 +77,7 @@ describe('with a recording for a microphone', () => {
     await picture(page, 'idle');
     assert.ok(scores.length >= 10);
     let worst = 0;
+    const shown = new Set();
     for (const one of scores) {
       await pick(page, one.file);
       const name = basename(one.file).replaceAll('.', '\\.');
@@ -92,7 +93,8 @@ describe('with a recording for a microphone', () => {
         assert.ok(off <= 1e-4, `${one.file}: ${verdict.score}, Python ${one.score}`);
       }
       assert.equal(await said(page, 'verdict'), DECISIONS[verdict.decision]);
-      await picture(page, `file_${verdict.decision}`);
+      if (!shown.has(verdict.decision)) await picture(page, `file_${verdict.decision}`);
+      shown.add(verdict.decision);
     }
     console.log(`largest score difference of ${scores.length} recordings: ${worst}`);
     assert.deepEqual(server.asked.filter((line) => !line.startsWith('GET /')), []);
@@ -244,7 +246,7 @@ describe('without a recording for a microphone', () => {
   const models = [
     ['missing', () => null, /cannot be fetched \(404\)/],
     ['damaged', (model) => model.with(model.length >> 1, model[model.length >> 1] ^ 4), /damaged: its sha256/],
-    ['later', later, /schema_version: expected a whole number from 1 to 2, got 3/],
+    ['later', later, /schema version 3, and this page knows up to 2; write the page anew/],
     ['foreign', () => new TextEncoder().encode('no model at all'), /no ONNX file/],
   ];
   for (const [name, make, words] of models) {
