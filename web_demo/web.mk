@@ -6,13 +6,15 @@ WEB_MODEL ?= build/demo/spoof_scorer.onnx
 WEB_OUT := $(CURDIR)/build/web
 PORT ?= 8000
 # What the page must score as Python does: real speech where it is there, golden recordings else.
-WEB_RECORDINGS = $(or $(wildcard $(SCRIPTABLE_SPEECH)/*/*.wav),"$(WEB_OUT)"/vectors/*.wav)
+WEB_RECORDINGS = "$(WEB_OUT)"/other/* \
+  $(or $(wildcard $(SCRIPTABLE_SPEECH)/*/*.wav),"$(WEB_OUT)"/vectors/*.wav)
 WEB_GIVEN = MODEL="$(abspath $(WEB_MODEL))" VECTORS="$(WEB_OUT)/vectors" PAGE="$(WEB_OUT)/page" \
   SCORES="$(WEB_OUT)/scores.json" RECORDING="$(WEB_OUT)/vectors/mono.wav"
 
 # Golden vectors, and what Python makes of the recordings.
 web-inputs: web-page
 	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(WEB_MODEL) --out "$(WEB_OUT)/vectors"
+	$(BIN)/python $(WEB)/tests/recordings.py "$(WEB_OUT)/vectors/stereo_44100.wav" "$(WEB_OUT)/other"
 	OMP_NUM_THREADS=1 $(BIN)/python -m export score $(WEB_MODEL) $(WEB_RECORDINGS) --json \
 	  > "$(WEB_OUT)/scores.json"
 

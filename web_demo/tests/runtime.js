@@ -1,4 +1,8 @@
+import { webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+
+// Node 18 has it, but not where browsers have it.
+globalThis.crypto ??= /** @type {Crypto} */ (webcrypto);
 
 /** A file or folder that the Makefile gives, by its name in the environment. */
 export function given(/** @type {string} */ name) {
