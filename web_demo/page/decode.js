@@ -1,5 +1,6 @@
+import { examine, truncated } from './container.js';
 import { AudioError } from './errors.js';
-import { readWav, statedRate } from './wav.js';
+import { readWav } from './wav.js';
 
 const MOST_MEGABYTES = 256;
 
@@ -23,8 +24,8 @@ export async function decode(file, pcm16Divisor) {
   if (bytes.length === 0) throw new AudioError('is empty');
   const wav = readWav(bytes, pcm16Divisor);
   if (wav !== null) return { ...wav, note: '' };
-  const stated = statedRate(bytes);
-  const rate = stated ?? USUAL_RATE;
+  const stated = examine(bytes);
+  const rate = stated.rate ?? USUAL_RATE;
   let decoded;
   try {
     decoded = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.buffer);
@@ -34,6 +35,8 @@ export async function decode(file, pcm16Divisor) {
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, channel) =>
     decoded.getChannelData(channel),
   );
-  const note = stated === null ? `decoded at ${rate} Hz by the browser` : '';
+  if (stated.frames !== null && decoded.length < stated.frames) throw truncated('FLAC');
+  const unknown = `decoded at ${rate} Hz by the browser, completeness not checked`;
+  const note = stated.rate === null ? unknown : '';
   return { sampleRate: rate, channels, note };
 }

@@ -12,7 +12,8 @@ const EXTENSIBLE = 0xfffe;
 const STREAMED = 0x7ffff000;
 
 /**
- * A RIFF file of 16-bit PCM; null for any other kind of file, which the browser decodes.
+ * A RIFF file of 16-bit PCM; null for any other kind of file, which the browser decodes. Whether it is
+ * whole is looked at in every RIFF file: a browser decodes what is left of one without a word.
  *
  * @param {Uint8Array} bytes
  * @param {number} divisor of the samples
@@ -27,7 +28,6 @@ export function readWav(bytes, divisor) {
     const size = view.getUint32(at + 4, true);
     if (name(view, at) === 'fmt ') {
       format = readFormat(view, at + 8, size);
-      if (format === null) return null;
     } else if (name(view, at) === 'data') {
       if (format === null) throw new AudioError('WAV header: no format before the data');
       return readData(view, at + 8, size, format, divisor);
@@ -48,28 +48,29 @@ function readFormat(view, at, size) {
   }
   const kind = view.getUint16(at, true);
   const extended = kind === EXTENSIBLE && size >= 40 && view.getUint16(at + 24, true) === PCM;
-  if ((kind !== PCM && !extended) || view.getUint16(at + 14, true) !== 16) return null;
+  const plain = (kind === PCM || extended) && view.getUint16(at + 14, true) === 16;
   const [channels, sampleRate] = [view.getUint16(at + 2, true), view.getUint32(at + 4, true)];
   if (channels < 1 || sampleRate < 1) {
     throw new AudioError(`WAV header: ${channels} channels at ${sampleRate} Hz`);
   }
-  return { channels, sampleRate };
+  return { plain, channels, sampleRate };
 }
 
 /**
  * @param {DataView} view
  * @param {number} at
  * @param {number} size
- * @param {{channels: number, sampleRate: number}} format
+ * @param {{plain: boolean, channels: number, sampleRate: number}} format
  * @param {number} divisor
  */
-function readData(view, at, size, { channels: count, sampleRate }, divisor) {
+function readData(view, at, size, { plain, channels: count, sampleRate }, divisor) {
   const there = view.byteLength - at;
   // A writer that was stopped, too, leaves the length open.
   const promised = size >= STREAMED || size === 0 ? there : size;
   if (promised > there) {
     throw new AudioError(`truncated: ${promised - there} bytes of its audio are missing`);
   }
+  if (!plain) return null;
   const frames = Math.floor(promised / (2 * count));
   if (frames === 0) throw new AudioError('holds no samples');
   const channels = Array.from({ length: count }, (_, channel) =>
@@ -81,33 +82,12 @@ function readData(view, at, size, { channels: count, sampleRate }, divisor) {
 }
 
 /**
- * The sample rate that the header of a WAV, FLAC or Ogg file names; null where there is none to read.
+ * Four letters of a file.
  *
- * @param {Uint8Array} bytes
- */
-export function statedRate(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 64) return null;
-  if (name(view, 0) === 'fLaC') return view.getUint32(18) >>> 12;
-  if (name(view, 0) === 'OggS') {
-    const packet = 27 + bytes[26];
-    if (name(view, packet) === 'Opus') return 48000;
-    return name(view, packet + 1) === 'vorb' ? view.getUint32(packet + 12, true) : null;
-  }
-  if (name(view, 0) !== 'RIFF' || name(view, 8) !== 'WAVE') return null;
-  for (let at = 12; at + 24 <= bytes.length; ) {
-    const size = view.getUint32(at + 4, true);
-    if (name(view, at) === 'fmt ') return view.getUint32(at + 12, true);
-    at += 8 + size + (size % 2);
-  }
-  return null;
-}
-
-/**
  * @param {DataView} view
  * @param {number} at
  */
-function name(view, at) {
+export function name(view, at) {
   if (at + 4 > view.byteLength) return '';
   return String.fromCharCode(...[0, 1, 2, 3].map((offset) => view.getUint8(at + offset)));
 }

@@ -1,9 +1,10 @@
 /** Windows, scores and decisions of `python -m export vectors`, by the same `.onnx` in Node. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { before, describe, test } from 'node:test';
 
+import { examine } from '../page/container.js';
 import { readContract } from '../page/contract.js';
 import { ModelError } from '../page/errors.js';
 import { checkDigest, contractOf } from '../page/model_file.js';
@@ -18,6 +19,7 @@ import { bytesOf, given, runtime } from './runtime.js';
  * @property {string} wav
  * @property {number} sample_rate
  * @property {number} channels
+ * @property {number} samples
  * @property {string} windows_file
  * @property {number} n_windows
  * @property {number[]} window_scores
@@ -184,6 +186,18 @@ test('a contract of a later version is refused by name', async () => {
     () => readContract(text.replace('"schema_version": 2', '"schema_version": 3')),
     /its contract is of schema version 3, and this page knows up to 2/,
   );
+});
+
+test('a file that the browser would decode without its end', () => {
+  const whole = readFileSync(join(dirname(folder), 'other', 'deep.wav'));
+  assert.equal(readWav(whole, 32768), null);
+  assert.throws(() => readWav(whole.subarray(0, whole.length - 1), 32768), /1 bytes/);
+  const ogg = readFileSync(join(dirname(folder), 'other', 'lossy.ogg'));
+  assert.equal(examine(ogg).rate, 44100);
+  assert.throws(() => examine(ogg.subarray(0, ogg.length - 1)), /truncated/);
+  const flac = examine(readFileSync(join(dirname(folder), 'other', 'lossless.flac')));
+  const stereo = cases.find((one) => one.name === 'stereo_44100');
+  assert.deepEqual([flac.rate, flac.frames], [44100, stereo?.samples]);
 });
 
 test('a recording that ends early, is empty, or of another kind', () => {

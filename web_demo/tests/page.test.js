@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { browse, pick, picture, said, scoresOf, serve, until } from './browser.js';
@@ -151,16 +151,22 @@ describe('with a recording for a microphone', () => {
     await until(page, 'status', READY);
     const own = await mkdtemp(join(tmpdir(), 'page-'));
     const whole = await readFile(scores[0].file);
+    /** @type {Record<string, [Uint8Array, RegExp]>} */
     const files = {
       'cut.wav': [whole.subarray(0, whole.length - 1000), /truncated: 1000 bytes/],
       'text.wav': [Buffer.from('no recording at all'), /cannot decode it/],
       'empty.wav': [Buffer.alloc(0), /is empty/],
     };
+    const folderOf = dirname(scores[0].file);
+    for (const name of ['deep.wav', 'lossless.flac', 'lossy.ogg']) {
+      const content = await readFile(join(folderOf, name));
+      files[`cut_${name}`] = [content.subarray(0, content.length - 5000), /truncated|cannot decode/];
+    }
     for (const [name, [content, words]] of Object.entries(files)) {
-      await writeFile(join(own, name), /** @type {Uint8Array} */ (content));
+      await writeFile(join(own, name), content);
       await pick(page, join(own, name));
       const told = await until(page, 'status', new RegExp(`^${name} cannot be scored`));
-      assert.match(told, /** @type {RegExp} */ (words));
+      assert.match(told, words);
     }
     await picture(page, 'file_failed');
     await page.close();
