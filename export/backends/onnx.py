@@ -1,5 +1,6 @@
 """ONNX: all methods in one ``.onnx`` file, run by ONNX Runtime on one thread."""
 
+import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator
@@ -87,6 +88,13 @@ class Onnx(Backend):
     tolerance = 1e-5
     package = "onnxruntime"
     extra = "onnx"
+
+    def unavailable(self) -> str:
+        """Empty when the converter, the format and the runtime are there, else what to install."""
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            if importlib.util.find_spec(package) is None:
+                return f"{package} is not installed: pip install 'scriptable-speech[{self.extra}]'"
+        return ""
 
     def save(self, source: Source, path: Path) -> None:
         """Convert, join and write."""
