@@ -7,7 +7,7 @@ WEB_OUT := $(CURDIR)/build/web
 PORT ?= 8000
 # What the page must score as Python does: real speech where it is there, golden recordings else.
 WEB_RECORDINGS = "$(WEB_OUT)"/other/* \
-  $(or $(wildcard $(SCRIPTABLE_SPEECH)/*/*.wav),"$(WEB_OUT)"/vectors/*.wav)
+  $(if $(SCRIPTABLE_SPEECH),"$(SCRIPTABLE_SPEECH)"/*/*.wav,"$(WEB_OUT)"/vectors/*.wav)
 WEB_GIVEN = MODEL="$(abspath $(WEB_MODEL))" VECTORS="$(WEB_OUT)/vectors" PAGE="$(WEB_OUT)/page" \
   SCORES="$(WEB_OUT)/scores.json" RECORDING="$(WEB_OUT)/vectors/mono.wav"
 
