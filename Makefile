@@ -81,3 +81,4 @@ clean:
 	rm -rf build dist android_demo/host/target android_demo/host/*/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 include android_demo/device.mk
+include web_demo/web.mk

@@ -11,6 +11,7 @@ from export.files import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
 _SCORER = "spoof scorer"
+_HEADS_SHOWN = ("executorch_xnnpack", "onnx")
 _NO_SLOWER = 1.05
 
 
@@ -46,7 +47,9 @@ def section(document: dict[str, Any]) -> str:
     if document.get("scaling"):
         parts.append(_folded("Time over size, forward and backward", _scaling(document["scaling"])))
     if document.get("artefacts"):
-        title = "The scorer (4 s of audio) in every format, and each head's score with XNNPACK"
+        title = (
+            "The scorer (4 s of audio) in every format, and each head's score with XNNPACK and ONNX"
+        )
         parts.append(_folded(title, _artefacts(document["artefacts"])))
     if document.get("training"):
         parts.append(
@@ -163,7 +166,7 @@ def _artefacts(records: Sequence[dict[str, Any]]) -> str:
             "" if r.get("delegated") is None else f"{100 * r['delegated']:.0f} %",
         ]
         for r in records
-        if "p50_ms" in r and (r["name"] == _SCORER or r["backend"] == "executorch_xnnpack")
+        if "p50_ms" in r and (r["name"] == _SCORER or r["backend"] in _HEADS_SHOWN)
     ]
     columns = ["artefact", "backend", "kB", "load ms", "p50, p95 ms", "of eager", "peak MB"]
     return _table([*columns, "operators delegated"], rows)

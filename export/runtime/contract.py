@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 import scriptable
-from export.backends import UNSEALED
+from export.backends import UNSEALED, all_backends
 from export.errors import ArtefactError
 from export.runtime._part import Part, left_out, read_object
 from export.runtime.guards import Guards
@@ -384,7 +384,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 def versions() -> dict[str, str]:
     """Installed versions of the packages that shape an artefact."""
     found = {"scriptable": scriptable.__version__}
-    for package in ("torch", "torchaudio", "executorch", "coremltools"):
+    for package in sorted({"torch", "torchaudio", *(b.package for b in all_backends().values())}):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

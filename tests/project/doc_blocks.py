@@ -28,7 +28,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 # Their commands need a phone, an SDK or a cross-compiler: make test-device runs what it can.
 DEVICE_PAGES = sorted((ROOT / "android_demo").rglob("README.md"))
 LANGUAGES = {"python", "console", "yaml", "text"}
-TRAINS = {"demo"}
+# Of web, what npm installs would have to be there.
+TRAINS = {"demo", "web"}
 OUTSIDE = {"git", "cd", "cp", "adb", "sudo", "export", "open", "xcrun", "./gradlew"}
 Run = Callable[..., Ran]
 

@@ -118,8 +118,8 @@ def test_unknown_names_are_one_line_that_helps(tmp_path: Path, command: Command)
     path = tmp_path / "parity.json"
     ran = command("parity", "--entry", "NoSuchLoss", "--json", path)
     assert_refused(ran, "NoSuchLoss", "list")
-    ran = command("parity", "--backend", "onnx", "--json", path)
-    assert_refused(ran, "backend: expected one of torchscript, trace, lite", "got onnx")
+    ran = command("parity", "--backend", "tflite", "--json", path)
+    assert_refused(ran, "backend: expected one of torchscript, trace, lite", "got tflite")
     assert not path.exists()
 
 

@@ -152,7 +152,12 @@ def test_a_missing_package_is_one_line_before_the_work(
 
 @pytest.mark.parametrize(
     ("package", "suffix", "extra"),
-    [("executorch", ".xnnpack.pte", "executorch"), ("coremltools", ".mlpackage", "coreml")],
+    [
+        ("executorch", ".xnnpack.pte", "executorch"),
+        ("coremltools", ".mlpackage", "coreml"),
+        ("onnxruntime", ".onnx", "onnx"),
+        ("onnx", ".onnx", "onnx"),
+    ],
 )
 def test_an_artefact_whose_runtime_is_missing_is_one_line(
     package: str,

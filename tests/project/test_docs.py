@@ -35,7 +35,7 @@ def workplace(
     """A folder with what the pages' commands name: a small demo's files, recordings, trials."""
     demo = tmp_path / "build" / "demo"
     demo.mkdir(parents=True)
-    for backend in ("torchscript", "executorch_xnnpack", "coreml"):
+    for backend in ("torchscript", "executorch_xnnpack", "coreml", "onnx"):
         path = artefacts.path(backend)
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, demo / path.name.replace("tiny", "spoof_scorer"))

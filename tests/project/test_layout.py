@@ -20,6 +20,8 @@ BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 HEAVY = (
     "executorch",
     "coremltools",
+    "onnx",
+    "onnxruntime",
     "matplotlib",
     "torchaudio",
     "export",

@@ -133,7 +133,7 @@ def test_a_folder_is_refused(name: str, wav: Path, tmp_path: Path, command: Comm
     assert_refused(command("score", path, wav), str(path))
 
 
-@pytest.mark.parametrize("name", ["scorer.onnx", "scorer", "scorer.pth", "scorer.pte"])
+@pytest.mark.parametrize("name", ["scorer.tflite", "scorer", "scorer.pth", "scorer.pte"])
 def test_an_unknown_suffix_is_refused_and_the_known_ones_listed(
     name: str, wav: Path, tmp_path: Path, command: Command
 ) -> None:
@@ -372,8 +372,8 @@ def test_sources_need_methods_that_exist() -> None:
 
 
 def test_unknown_backends_are_named_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"expected one of torchscript, .*, got onnx"):
-        backends.select(["trace", "onnx"])
+    with pytest.raises(InputError, match=r"expected one of torchscript, .*, got tflite"):
+        backends.select(["trace", "tflite"])
 
 
 def test_a_backend_whose_package_is_missing_says_what_to_install(
@@ -387,7 +387,9 @@ def test_a_backend_whose_package_is_missing_says_what_to_install(
     )
 
 
-@pytest.mark.parametrize("name", ["torch_export", "executorch_portable", "executorch_xnnpack"])
+@pytest.mark.parametrize(
+    "name", ["torch_export", "executorch_portable", "executorch_xnnpack", "onnx"]
+)
 def test_a_dynamic_batch_stays_open_in_the_file(name: str, tmp_path: Path) -> None:
     backend, pipeline = usable(name), tiny_pipeline()
     example = torch.randn(2, WINDOW) * 0.1

@@ -1,4 +1,4 @@
-"""The contracts, good and bad, that Python, C++ and Kotlin take and refuse alike."""
+"""The contracts, good and bad, that Python, C++, Kotlin and JavaScript take and refuse alike."""
 
 import json
 from dataclasses import dataclass
