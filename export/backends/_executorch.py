@@ -97,6 +97,14 @@ class ExecuTorchBackend(Backend):
             with path.open("wb") as file:
                 lowered.write_to_file(file)
 
+    def use_one_thread(self) -> None:
+        """The runtime's own threads, too; once a program is loaded, resetting them would hang."""
+        super().use_one_thread()
+        with quiet_executorch(), native_notices_hidden():
+            from executorch.extension.pybindings import portable_lib
+
+            portable_lib._unsafe_reset_threadpool(1)
+
     def load(self, path: Path) -> Artefact:
         """Load by the ExecuTorch runtime."""
         return ExecuTorchArtefact(path)
