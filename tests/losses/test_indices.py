@@ -39,7 +39,12 @@ LOSSES: dict[str, tuple[nn.Module, tuple[Tensor, ...], Tensor, tuple[Tensor, ...
         torch.ones(3, 6).long(),
         (),
     ),
-    "kldiv": (scriptable.KLDivLoss(label_smoothing=0.1, pad_idx=-7), _frames(), torch.ones(3, 6).long(), ()),
+    "kldiv": (
+        scriptable.KLDivLoss(label_smoothing=0.1, pad_idx=-7),
+        _frames(),
+        torch.ones(3, 6).long(),
+        (),
+    ),
     "error": (scriptable.ClassificationError(), _frames(), torch.ones(3, 6).long(), ()),
     "wrapper": (
         scriptable.LogSoftmaxWrapper(scriptable.AngularMargin()),

@@ -1,0 +1,239 @@
+"""From a slice to a shard: every recording of it judged, and all rows written at once."""
+
+import io
+import json
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from export.bulk.ahead import ReadAhead, Wanted
+from export.bulk.judges import EMBEDDING, Judge
+from export.bulk.listing import as_parquet, name_of, read_slice
+from export.bulk.places import beside, is_url
+from export.bulk.store import Store
+from export.errors import InputError, MissingPackageError
+from export.extras import require
+from export.text import in_json
+
+FOLDER = "shards"
+_FACTS = b"scriptable.facts"
+_OWN = ("path", "_offset", "_size", "_error")
+WRITTEN = (
+    *("path", "seconds", "sample_rate", "score", "llr", "posterior", "decision", "reason"),
+    *(EMBEDDING, "error", "artefact", "contract_version"),
+)
+"""Columns of a shard that a manifest cannot carry through."""
+
+# Scores are counted in steps of this size, and a power of two of them is one bar.
+STEP = 1 / 64
+
+
+@dataclass
+class Facts:
+    """What a shard holds, kept in its footer so that a summary need not read the rows."""
+
+    recordings: int = 0
+    errors: int = 0
+    undecided: int = 0
+    audio_seconds: float = 0.0
+    decisions: dict[str, int] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds that were taken by each stage."""
+    scores: dict[str, int] = field(default_factory=dict)
+    """How many scores lie in each step, by its number."""
+
+    def __add__(self, other: "Facts") -> "Facts":
+        def joined(name: str) -> dict[str, Any]:
+            mine, more = getattr(self, name), getattr(other, name)
+            return {key: mine.get(key, 0) + more.get(key, 0) for key in {**mine, **more}}
+
+        return Facts(
+            self.recordings + other.recordings,
+            self.errors + other.errors,
+            self.undecided + other.undecided,
+            self.audio_seconds + other.audio_seconds,
+            joined("decisions"),
+            joined("stages"),
+            joined("scores"),
+        )
+
+
+class Pulse:
+    """How far a worker is, for who watches it: a list, or memory that two processes share."""
+
+    SIZE = 4
+
+    def __init__(self, cells: Any = None) -> None:
+        self.cells = [0.0] * self.SIZE if cells is None else cells
+
+    def start(self) -> None:
+        """A slice begins."""
+        self.cells[:] = [time.monotonic(), 0.0, 0.0, 0.0]
+
+    def at(self, index: int) -> None:
+        """This recording of the slice is next."""
+        self.cells[1] = index
+        self.beat()
+
+    def beat(self) -> None:
+        """Still alive."""
+        self.cells[0] = time.monotonic()
+
+    def done(self, is_error: bool) -> None:
+        """One recording more."""
+        self.cells[2] += 1
+        self.cells[3] += is_error
+
+
+def make_shard(
+    store: Store,
+    manifest: str,
+    number: int,
+    judge: Judge,
+    limit: float,
+    spoiled: Mapping[int, str],
+    pulse: Pulse,
+) -> tuple[Facts, bool]:
+    """Judge the recordings of a slice, and write them; a shard that is there is left as it is.
+
+    Args:
+        store: of the run.
+        manifest: where relative paths begin.
+        number: of the slice.
+        judge: what is said of a recording.
+        limit: seconds that a recording may give nothing for.
+        spoiled: recordings that are not to be tried again, and why.
+        pulse: told how far it is.
+
+    Returns:
+        What is in the shard, and whether a thread is stuck in this process.
+    """
+    pulse.start()
+    name = name_of(FOLDER, number)
+    if name.rpartition("/")[2] in store.names(FOLDER):
+        return read_facts(store.read(name), judge.digest, f"{store.place}/{name}"), False
+    listed = read_slice(store, number)
+    wanted = _wanted(listed, manifest, spoiled)
+    ahead = ReadAhead(wanted, judge.rate, limit, pulse.beat)
+    before = judge.artefact.seconds
+    rows = []
+    try:
+        for index, heard in enumerate(ahead):
+            pulse.at(index)
+            rows.append(_row(judge, wanted[index].name, heard))
+            pulse.done(rows[-1]["error"] is not None)
+    finally:
+        ahead.close()
+    stages = {**ahead.seconds, "model": judge.artefact.seconds - before}
+    facts = _facts(rows, stages)
+    start = time.perf_counter()
+    content = as_parquet(_table(listed, rows, judge, facts))
+    if not store.create(name, content):
+        facts = read_facts(store.read(name), judge.digest, f"{store.place}/{name}")
+    facts.stages["write"] = facts.stages.get("write", 0.0) + time.perf_counter() - start
+    return facts, ahead.stuck > 0
+
+
+def read_facts(content: Any, digest: str, place: str) -> Facts:
+    """What a shard holds, from its footer.
+
+    Raises:
+        InputError: if it is damaged, or of another artefact.
+    """
+    arrow = require("pyarrow")
+    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    try:
+        found = require("pyarrow.parquet").read_metadata(source).metadata or {}
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{place}: damaged; remove it, and its recordings are scored again"
+        ) from error
+    if _FACTS not in found:
+        raise InputError(f"{place}: is no shard of ours; remove it")
+    document = json.loads(found[_FACTS])
+    if document.pop("artefact") != digest:
+        raise InputError(f"{place}: is of another artefact; give another folder")
+    return Facts(**document)
+
+
+def _wanted(listed: Any, manifest: str, spoiled: Mapping[int, str]) -> list[Wanted]:
+    offsets, sizes, errors = (listed[name].to_pylist() for name in _OWN[1:])
+    found = []
+    for index, raw in enumerate(listed["path"].to_pylist()):
+        path = os.fsdecode(raw)
+        name = place = beside(manifest, path)
+        part = None
+        if offsets[index] is not None:
+            name, place, part = path, path.partition("::")[2], (offsets[index], sizes[index])
+        error = f"{name}: {spoiled[index]}" if index in spoiled else errors[index]
+        found.append(Wanted(name, place, part, error))
+    return found
+
+
+def _row(judge: Judge, name: str, heard: Any) -> dict[str, Any]:
+    """All that is said of one recording."""
+    row: dict[str, Any] = {"error": None, "seconds": None, "sample_rate": None}
+    try:
+        meter = heard.open()
+        row["sample_rate"] = heard.rate
+        row |= judge.judged(name, heard.blocks(), meter)
+        row["seconds"] = meter.seconds
+    except MissingPackageError:
+        raise
+    except (InputError, OSError) as error:
+        row["error"] = in_json(str(error))
+    return row
+
+
+def _table(listed: Any, rows: Sequence[dict[str, Any]], judge: Judge, facts: Facts) -> Any:
+    arrow = require("pyarrow")
+    paths = [in_json(os.fsdecode(path)) for path in listed["path"].to_pylist()]
+    columns: dict[str, Any] = {
+        "path": arrow.array(paths, arrow.string()),
+        "seconds": _column(rows, "seconds", arrow.float64()),
+        "sample_rate": _column(rows, "sample_rate", arrow.int32()),
+    }
+    columns |= {name: _column(rows, name, kind) for name, kind in judge.fields()}
+    columns["error"] = _column(rows, "error", arrow.string())
+    columns["artefact"] = arrow.repeat(judge.digest, len(rows))
+    columns["contract_version"] = arrow.repeat(judge.contract.schema_version, len(rows))
+    carried = {n: listed[n] for n in listed.column_names if n not in _OWN}
+    said = json.dumps({**asdict(facts), "artefact": judge.digest})
+    return arrow.table({**columns, **carried}).replace_schema_metadata({_FACTS: said})
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str, kind: Any) -> Any:
+    arrow = require("pyarrow")
+    values = [row.get(name) for row in rows]
+    if name != EMBEDDING:
+        return arrow.array(values, kind)
+    missing = np.array([value is None for value in values])
+    zero = np.zeros(kind.list_size, np.float32)
+    flat = np.concatenate([zero if value is None else value for value in values])
+    return arrow.FixedSizeListArray.from_arrays(flat, type=kind, mask=arrow.array(missing))
+
+
+def _facts(rows: Sequence[dict[str, Any]], stages: dict[str, float]) -> Facts:
+    decisions = Counter(row["decision"] for row in rows if row.get("decision") is not None)
+    scores = [row["score"] for row in rows if row.get("score") is not None]
+    steps = Counter(str(math.floor(score / STEP)) for score in scores)
+    return Facts(
+        len(rows),
+        sum(row["error"] is not None for row in rows),
+        decisions.get("undecided", 0),
+        math.fsum(row["seconds"] or 0.0 for row in rows),
+        dict(decisions),
+        stages,
+        dict(steps),
+    )
+
+
+def local_shards(store: Store) -> Callable[[str], Any]:
+    """How a shard is opened for its footer alone: by its path where it has one."""
+    return store.read if is_url(store.place) else lambda name: f"{store.place}/{name}"
