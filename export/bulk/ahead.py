@@ -1,4 +1,4 @@
-"""Recordings decoded ahead of the model, in a thread, with a limit on how long one may say nothing."""
+"""Recordings decoded ahead of the model in a thread, and given up when nothing comes for too long."""
 
 import queue
 import threading

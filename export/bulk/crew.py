@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from export.bulk.shards import Pulse
+from export.bulk.facts import Pulse
 from export.bulk.worker import Finished, Order, Ready, Stopped, Task, serve
 from export.errors import InputError
 
@@ -98,9 +98,11 @@ class Crew:
         self._again: list[Order] = []
         self._deaths: Counter[tuple[int, int]] = Counter()
         self._failed_starts = 0
+        self._met: Ready | None = None
         self.peak = 0.0
 
     def __enter__(self) -> "Crew":
+        self._start()
         return self
 
     def __exit__(
@@ -112,6 +114,18 @@ class Crew:
         for worker in self._workers:
             worker.end()
         self._workers = []
+
+    def meet(self) -> Ready:
+        """What the workers have loaded, once one has.
+
+        Raises:
+            InputError: if it cannot be loaded.
+        """
+        while self._met is None:
+            for _ in self._heard():
+                pass
+            self._start()
+        return self._met
 
     @property
     def under_way(self) -> tuple[int, int]:
@@ -150,7 +164,10 @@ class Crew:
             if order is None:
                 return
             worker.give(order)
-        # One starts at a time when there is something to do for it.
+        self._start()
+
+    def _start(self) -> None:
+        """As many workers as there should be, without waiting for them."""
         while len(self._workers) < self._jobs:
             self._workers.append(_Worker(self._target, self._task))
 
@@ -174,6 +191,10 @@ class Crew:
                 raise InputError(said.reason)
             if isinstance(said, Ready):
                 worker.ready, self._failed_starts = True, 0
+                self._met = self._met or said
+                if said.digest != self._met.digest:
+                    place = self._task.artefact
+                    raise InputError(f"{place}: was replaced by another while it was in use")
                 continue
             worker.order = None
             if said.stuck:

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from export.backends import Artefact, Inputs, backend_of
+from export.bulk.facts import EMBEDDING
 from export.extras import require
 from export.files import artefact_bytes
 from export.runtime.contract import AnyContract, Contract, SASVContract, SpeakerContract
@@ -22,7 +23,6 @@ from export.runtime.scorer import ScoredFile, Scorer, decide, open_artefact, und
 from export.runtime.verifier import Verifier
 
 _SCORES = ("score", "llr", "posterior")
-EMBEDDING = "embedding"
 
 
 class Timed(Artefact):

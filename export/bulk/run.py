@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from export.bulk.crew import Crew, Limits
+from export.bulk.facts import FOLDER, WRITTEN, Facts
 from export.bulk.inputs import Input, find_input, json_text
-from export.bulk.judges import Judge, open_judge
 from export.bulk.listing import FOLDER as LISTING
 from export.bulk.listing import Listing, numbers
 from export.bulk.places import absolute
-from export.bulk.shards import FOLDER, WRITTEN, Facts
 from export.bulk.store import Store, open_store
 from export.bulk.summary import gathered, summary
-from export.bulk.worker import Task
+from export.bulk.worker import Ready, Task
 from export.errors import InputError
 
 _RUN, _SUMMARY = "run.json", "summary.json"
@@ -64,10 +63,10 @@ class Opened:
     """What a run works with."""
 
     store: Store
-    judge: Judge
     source: Input
     document: dict[str, Any]
     task: Task
+    crew: Crew
 
 
 def run(
@@ -96,24 +95,23 @@ def run(
             errors, or no worker can go on. What is finished stays, and the same call goes on.
     """
     store = open_store(absolute(out))
-    judge = open_judge(artefact, trust)
-    source = find_input(place)
-    _check_columns(source)
-    with store.held():
-        document = _begun(store, judge, source, choices)
-        task = Task(
-            str(artefact.resolve()),
-            judge.digest,
-            trust,
-            store.place,
-            source.place,
-            choices.limits.seconds,
-        )
-        return _done(Opened(store, judge, source, document, task), choices, report)
+    task = Task(
+        str(artefact.resolve()), trust, store.place, absolute(place), choices.limits.seconds
+    )
+    # The workers load the artefact while the input is looked through.
+    workers = choices.jobs if choices.engine == "local" else 1
+    with Crew(workers, task, choices.limits) as crew:
+        source = find_input(place)
+        _check_columns(source)
+        ready = crew.meet()
+        with store.held():
+            document = _begun(store, ready, source, choices)
+            found = _done(Opened(store, source, document, task, crew), choices, report)
+    return {**found, "note": ready.note}
 
 
 def _done(opened: Opened, choices: Choices, report: Report) -> dict[str, Any]:
-    store, digest = opened.store, opened.judge.digest
+    store, digest = opened.store, opened.document["artefact"]
     finished = set(numbers(store, FOLDER))
     before = gathered(store, digest) if finished else Facts()
     listing = Listing(store, opened.source, opened.document["shard_rows"])
@@ -140,14 +138,14 @@ def _done(opened: Opened, choices: Choices, report: Report) -> dict[str, Any]:
     return document
 
 
-def _begun(store: Store, judge: Judge, source: Input, choices: Choices) -> dict[str, Any]:
+def _begun(store: Store, ready: Ready, source: Input, choices: Choices) -> dict[str, Any]:
     """The run's own document, written now or found; refuses the folder of anything else."""
     wanted = {
         "format": _FORMAT,
-        "artefact": judge.digest,
-        "contract_version": judge.contract.schema_version,
-        "task": judge.contract.task,
-        "contract": judge.contract.document(),
+        "artefact": ready.digest,
+        "contract_version": ready.contract["schema_version"],
+        "task": ready.contract["task"],
+        "contract": ready.contract,
         "input": source.place,
         "input_identity": source.identity,
     }
@@ -242,7 +240,7 @@ def _local(
     total, start = before, time.monotonic()
     with ExitStack() as closings:
         waiting = closings.enter_context(closing(_Queue(listing, finished)))
-        crew = closings.enter_context(Crew(choices.jobs, opened.task, choices.limits))
+        crew = opened.crew
         for event in crew.work(waiting.next, waiting.waits):
             if event is not None:
                 total += event.facts

@@ -1,94 +1,27 @@
 """From a slice to a shard: every recording of it judged, and all rows written at once."""
 
-import io
 import json
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from export.bulk.ahead import ReadAhead, Wanted
-from export.bulk.judges import EMBEDDING, Judge
+from export.bulk.facts import EMBEDDING, FOLDER, FOOTER, STEP, Facts, Pulse, read_facts
+from export.bulk.judges import Judge
 from export.bulk.listing import as_parquet, name_of, read_slice
-from export.bulk.places import beside, is_url
+from export.bulk.places import beside
 from export.bulk.store import Store
 from export.errors import InputError, MissingPackageError
 from export.extras import require
 from export.text import in_json
 
-FOLDER = "shards"
-_FACTS = b"scriptable.facts"
 _OWN = ("path", "_offset", "_size", "_error")
-WRITTEN = (
-    *("path", "seconds", "sample_rate", "score", "llr", "posterior", "decision", "reason"),
-    *(EMBEDDING, "error", "artefact", "contract_version"),
-)
-"""Columns of a shard that a manifest cannot carry through."""
-
-# Scores are counted in steps of this size, and a power of two of them is one bar.
-STEP = 1 / 64
-
-
-@dataclass
-class Facts:
-    """What a shard holds, kept in its footer so that a summary need not read the rows."""
-
-    recordings: int = 0
-    errors: int = 0
-    undecided: int = 0
-    audio_seconds: float = 0.0
-    decisions: dict[str, int] = field(default_factory=dict)
-    stages: dict[str, float] = field(default_factory=dict)
-    """Seconds that were taken by each stage."""
-    scores: dict[str, int] = field(default_factory=dict)
-    """How many scores lie in each step, by its number."""
-
-    def __add__(self, other: "Facts") -> "Facts":
-        def joined(name: str) -> dict[str, Any]:
-            mine, more = getattr(self, name), getattr(other, name)
-            return {key: mine.get(key, 0) + more.get(key, 0) for key in {**mine, **more}}
-
-        return Facts(
-            self.recordings + other.recordings,
-            self.errors + other.errors,
-            self.undecided + other.undecided,
-            self.audio_seconds + other.audio_seconds,
-            joined("decisions"),
-            joined("stages"),
-            joined("scores"),
-        )
-
-
-class Pulse:
-    """How far a worker is, for who watches it: a list, or memory that two processes share."""
-
-    SIZE = 4
-
-    def __init__(self, cells: Any = None) -> None:
-        self.cells = [0.0] * self.SIZE if cells is None else cells
-
-    def start(self) -> None:
-        """A slice begins."""
-        self.cells[:] = [time.monotonic(), 0.0, 0.0, 0.0]
-
-    def at(self, index: int) -> None:
-        """This recording of the slice is next."""
-        self.cells[1] = index
-        self.beat()
-
-    def beat(self) -> None:
-        """Still alive."""
-        self.cells[0] = time.monotonic()
-
-    def done(self, is_error: bool) -> None:
-        """One recording more."""
-        self.cells[2] += 1
-        self.cells[3] += is_error
 
 
 def make_shard(
@@ -140,28 +73,6 @@ def make_shard(
     return facts, ahead.stuck > 0
 
 
-def read_facts(content: Any, digest: str, place: str) -> Facts:
-    """What a shard holds, from its footer.
-
-    Raises:
-        InputError: if it is damaged, or of another artefact.
-    """
-    arrow = require("pyarrow")
-    source = io.BytesIO(content) if isinstance(content, bytes) else content
-    try:
-        found = require("pyarrow.parquet").read_metadata(source).metadata or {}
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"{place}: damaged; remove it, and its recordings are scored again"
-        ) from error
-    if _FACTS not in found:
-        raise InputError(f"{place}: is no shard of ours; remove it")
-    document = json.loads(found[_FACTS])
-    if document.pop("artefact") != digest:
-        raise InputError(f"{place}: is of another artefact; give another folder")
-    return Facts(**document)
-
-
 def _wanted(listed: Any, manifest: str, spoiled: Mapping[int, str]) -> list[Wanted]:
     offsets, sizes, errors = (listed[name].to_pylist() for name in _OWN[1:])
     found = []
@@ -205,7 +116,7 @@ def _table(listed: Any, rows: Sequence[dict[str, Any]], judge: Judge, facts: Fac
     columns["contract_version"] = arrow.repeat(judge.contract.schema_version, len(rows))
     carried = {n: listed[n] for n in listed.column_names if n not in _OWN}
     said = json.dumps({**asdict(facts), "artefact": judge.digest})
-    return arrow.table({**columns, **carried}).replace_schema_metadata({_FACTS: said})
+    return arrow.table({**columns, **carried}).replace_schema_metadata({FOOTER: said})
 
 
 def _column(rows: Sequence[dict[str, Any]], name: str, kind: Any) -> Any:
@@ -232,8 +143,3 @@ def _facts(rows: Sequence[dict[str, Any]], stages: dict[str, float]) -> Facts:
         stages,
         dict(steps),
     )
-
-
-def local_shards(store: Store) -> Callable[[str], Any]:
-    """How a shard is opened for its footer alone: by its path where it has one."""
-    return store.read if is_url(store.place) else lambda name: f"{store.place}/{name}"

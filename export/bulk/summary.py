@@ -4,9 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from export.bulk.judges import EMBEDDING
+from export.bulk.facts import EMBEDDING, FOLDER, STEP, Facts, local_shards, read_facts
 from export.bulk.listing import name_of, numbers
-from export.bulk.shards import FOLDER, STEP, Facts, local_shards, read_facts
 from export.bulk.store import Store
 from export.extras import require
 from export.files import replacing

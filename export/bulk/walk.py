@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from export.bulk.places import filesystem, is_url, opened
 from export.errors import InputError
-from export.runtime.audio import AUDIO_SUFFIXES
 
 SUFFIXES = (
-    *AUDIO_SUFFIXES,
-    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".mp3", ".ogg", ".opus", ".sph", ".w64"),
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".w64"),
+    ".wav",
 )
 ARCHIVE = ".tar"
 

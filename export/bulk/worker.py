@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from export.bulk.shards import Facts, Pulse
+from export.bulk.facts import Facts, Pulse
 from export.errors import InputError, first_line
 
 
@@ -20,7 +20,6 @@ class Task:
     """What all workers of a run are told; a frozen heap of strings, so that it can be sent."""
 
     artefact: str
-    digest: str
     trust: bool
     store: str
     manifest: str
@@ -47,7 +46,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Ready:
-    """The artefact is loaded."""
+    """The artefact is loaded, and what it is."""
+
+    digest: str
+    note: str
+    """What of it was verified."""
+    contract: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,8 @@ def _serve(pipe: "Connection[Any, Any]", pulse: Pulse, task: Task) -> None:
     from export.bulk.store import open_store
 
     judge = open_judge(Path(task.artefact), task.trust)
-    if judge.digest != task.digest:
-        raise InputError(f"{task.artefact}: was replaced by another while it was in use")
     store = open_store(task.store)
-    pipe.send(Ready())
+    pipe.send(Ready(judge.digest, judge.note, judge.contract.document()))
     while (order := pipe.recv()) is not None:
         facts, stuck = make_shard(
             store, task.manifest, order.number, judge, task.limit, order.spoiled, pulse

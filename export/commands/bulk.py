@@ -91,6 +91,7 @@ def _processors() -> int:
 
 def _say(found: dict[str, Any], folder: str) -> None:
     """A few lines on stdout, and what is amiss on stderr."""
+    note(found["note"])
     now = found["this_start"]
     decisions = ", ".join(f"{count} {word}" for word, count in sorted(found["decisions"].items()))
     line = (
