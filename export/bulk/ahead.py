@@ -1,4 +1,4 @@
-"""Recordings decoded ahead of the model in a thread, and given up when nothing comes for too long."""
+"""Recordings decoded ahead of the model in a thread, and given up when nothing comes of one."""
 
 import queue
 import threading

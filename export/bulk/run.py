@@ -281,10 +281,13 @@ def _ray(
 ) -> dict[str, Any]:
     from export.bulk.cluster import run_on_ray
 
+    # It has told what the artefact is; from here on Ray's actors have workers of their own.
+    opened.crew.close()
     pending = [number for number, _ in listing.slices() if number not in finished]
     assert listing.done is not None
     recordings, total, start = listing.done["recordings"], before, time.monotonic()
-    for facts in run_on_ray(pending, opened.task, choices):
+    jobs, address = choices.jobs, choices.ray_address
+    for facts in run_on_ray(pending, opened.task, choices.limits, jobs, address):
         total += facts
         new = total.recordings - before.recordings
         seconds = time.monotonic() - start
