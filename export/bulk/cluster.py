@@ -7,6 +7,7 @@ be within reach of all machines.
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -46,6 +47,8 @@ def run_on_ray(
     ray, data = require("ray"), require("ray.data")
     if not pending:
         return
+    # Its native code warns that arguments of actors could get lost; they live where this runs.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ours = not ray.is_initialized()
     if ours:
         here = {"num_cpus": jobs, "include_dashboard": False} if address is None else {}
