@@ -14,6 +14,7 @@ SUFFIXES = (
     ".wav",
 )
 ARCHIVE = ".tar"
+_END = bytes(512)
 
 
 class Found(NamedTuple):
@@ -72,9 +73,12 @@ def members(archive: str, counts: Counts, after: str = "") -> Iterator[Found]:
             try:
                 member = tar.next()
             except tarfile.TarError as error:
-                yield Found(f"tar://::{archive}", error=f"{archive}: truncated or damaged: {error}")
+                yield Found(archive, error=f"{archive}: truncated or damaged ({error})")
                 return
             if member is None:
+                file.seek(tar.offset)  # type: ignore[attr-defined]
+                if file.read(len(_END)) != _END:
+                    yield Found(archive, error=f"{archive}: truncated, it has no end")
                 return
             tar.members = []  # type: ignore[attr-defined]  # it would keep them all
             if not (member.isreg() and is_audio(member.name)):
