@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from export.backends import Artefact, Inputs, backend_of
+from export.backends import Artefact, Inputs
 from export.bulk.facts import EMBEDDING
 from export.extras import require
 from export.files import artefact_bytes
@@ -115,13 +115,11 @@ class _Voices(Judge):
 
 
 def open_judge(path: Path, trust: bool = False) -> Judge:
-    """Load an artefact of any backend and task; it computes in one thread.
+    """Load an artefact of any backend and task.
 
     Raises:
         InputError: as :func:`export.runtime.scorer.open_artefact`.
     """
-    if path.exists():
-        backend_of(path).use_one_thread()
     artefact, contract, note = open_artefact(path, trust)
     digest = artefact.file_sha256 or _digest(path)
     kind = _Scores if isinstance(contract, Contract) else _Voices

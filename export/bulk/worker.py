@@ -80,10 +80,13 @@ def serve(pipe: "Connection[Any, Any]", cells: Any, task: Task) -> None:
 
 
 def _serve(pipe: "Connection[Any, Any]", pulse: Pulse, task: Task) -> None:
+    from export.backends import backend_of
     from export.bulk.judges import open_judge
     from export.bulk.shards import make_shard
     from export.bulk.store import open_store
 
+    if Path(task.artefact).exists():
+        backend_of(Path(task.artefact)).use_one_thread()
     judge = open_judge(Path(task.artefact), task.trust)
     store = open_store(task.store)
     pipe.send(Ready(judge.digest, judge.note, judge.contract.document()))

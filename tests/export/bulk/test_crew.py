@@ -13,7 +13,6 @@ from export.bulk.facts import Facts
 from export.bulk.worker import Task
 from export.errors import InputError
 
-
 LIMITS = Limits()
 
 
