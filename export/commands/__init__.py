@@ -1,6 +1,17 @@
 """The commands of ``python -m export``, one file each; importing them registers them."""
 
-from export.commands import bulk, demo, listing, metrics, model, parity, score, vectors, verify
+from export.commands import (
+    bulk,
+    demo,
+    listing,
+    metrics,
+    model,
+    parity,
+    score,
+    trials,
+    vectors,
+    verify,
+)
 from export.commands._app import app
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "model",
     "parity",
     "score",
+    "trials",
     "vectors",
     "verify",
 ]
