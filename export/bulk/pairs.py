@@ -56,27 +56,23 @@ def _batches(path: Path) -> Iterator[Any]:
 
 
 def _parquet(path: Path) -> Iterator[Any]:
-    arrow = require("pyarrow")
-    word = arrow.dictionary(arrow.int32(), arrow.string())
+    arrow, parquet = require("pyarrow"), require("pyarrow.parquet")
     try:
-        file = require("pyarrow.parquet").ParquetFile(path, read_dictionary=list(_COLUMNS))
+        names = parquet.read_schema(path).names
     except (arrow.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    names = file.schema_arrow.names
     if not {"enrol", "test"} <= set(names):
         raise InputError(f"{path}: expected columns enrol and test, got {', '.join(names)}")
     kept = [name for name in _COLUMNS if name in names]
+    file = parquet.ParquetFile(path, read_dictionary=kept)
+    word = arrow.dictionary(arrow.int32(), arrow.string())
     for batch in file.iter_batches(1 << 20, columns=kept):
-        columns = [
-            column if arrow.types.is_dictionary(column.type) else column.cast(arrow.string())
-            for column in batch.columns
-        ]
-        yield arrow.RecordBatch.from_arrays(
-            [
-                column.cast(word)
-                if arrow.types.is_dictionary(column.type)
-                else column.dictionary_encode()
-                for column in columns
-            ],
-            kept,
-        )
+        yield arrow.RecordBatch.from_arrays([_words(c, word) for c in batch.columns], kept)
+
+
+def _words(column: Any, word: Any) -> Any:
+    """A column of words, numbered."""
+    arrow = require("pyarrow")
+    if arrow.types.is_dictionary(column.type):
+        return column.cast(word)
+    return column.cast(arrow.string()).dictionary_encode()

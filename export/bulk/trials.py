@@ -25,8 +25,7 @@ _DENSE = 1 / 8
 # Pairs whose two vectors are gathered at once, where they are few among many.
 _GATHERED = 1 << 13
 _ROWS = 1 << 10
-# As scriptable.score_norm has them.
-_LEAST_VARIANCE = 1e-8
+# As scriptable.check_cohort has it.
 _LEAST_SPREAD = 1e-4
 
 
@@ -64,7 +63,7 @@ def read_embeddings(folder: Path) -> Embeddings:
             raise InputError(f"{folder}: holds scores, not embeddings; use a verifier's run")
         table = file.read([n for n in ("path", "file", EMBEDDING) if n in file.schema_arrow.names])
         column = table[EMBEDDING].combine_chunks()
-        there = as_numpy(column.is_valid())
+        there = as_numpy(column.is_valid().cast("uint8")).astype(bool)
         size = column.type.list_size
         values = as_numpy(column.filter(column.is_valid()).flatten())
         vectors.append(values.reshape(-1, size))
@@ -138,7 +137,7 @@ class PairScorer:
         for some in new.split(_ROWS):
             best = torch.topk(self._vectors[some] @ self._cohort.T, self._top, 1, sorted=False)[0]
             mean = best.mean(1)
-            spread = (best - mean.unsqueeze(1)).square().mean(1).clamp(min=_LEAST_VARIANCE).sqrt()
+            spread = (best - mean.unsqueeze(1)).square().mean(1).sqrt()
             if bool((spread < _LEAST_SPREAD).any()):
                 raise InputError(
                     f"cohort: expected recordings that differ, got the same score from {self._top}"
@@ -183,8 +182,8 @@ def score_pairs(
             scores = scorer.score(enrol, test)
             writer.write(_result(block, scores, embeddings.run, cohort is not None))
             count += len(scores)
-    if not count:
-        raise InputError(f"{pairs}: contains no pairs that could be scored")
+        if not count:
+            raise InputError(f"{pairs}: contains no pairs that could be scored")
     return Scored(count, left_out)
 
 
