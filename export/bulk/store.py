@@ -1,7 +1,7 @@
 """The folder of a run, here or at a URL: files that appear whole, and are never written again."""
 
 import os
-import tempfile
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -103,9 +103,9 @@ class _Local(Store):
         try:
             for folder in (partial, (self._root / name).parent):
                 folder.mkdir(parents=True, exist_ok=True)
-            descriptor, path = tempfile.mkstemp(suffix=".tmp", dir=partial)
-            made = Path(path)
-            with open(descriptor, "wb") as file:
+            # Not by tempfile, whose files nobody else may read.
+            made = partial / f"{uuid.uuid4().hex}.tmp"
+            with made.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

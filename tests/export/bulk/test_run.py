@@ -156,8 +156,8 @@ def test_a_full_disk_stops_cleanly_and_is_gone_on_from(
             preexec_fn=limit,
         )
 
-    # A listing of three fits, a shard does not.
-    ran = start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)))
+    # A listing fits, and what Python shares between processes; a shard does not.
+    ran = start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4200, 4200)))
     assert ran.returncode == 2 and ran.stderr == f"error: {out}: File too large\n", ran
     assert shards_of(out) == [] and list((out / ".partial").iterdir()) == []
     ran = start(None)
