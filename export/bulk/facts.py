@@ -35,7 +35,7 @@ class Facts:
     audio_seconds: float = 0.0
     decisions: dict[str, int] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
-    """Seconds that were taken by each stage."""
+    """Seconds that each stage took: ``fetch`` of the clock, the others of the processor."""
     scores: dict[str, int] = field(default_factory=dict)
     """How many scores lie in each step, by its number."""
 

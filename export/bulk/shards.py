@@ -54,7 +54,7 @@ def make_shard(
     listed = read_slice(store, number)
     wanted = _wanted(listed, manifest, spoiled)
     ahead = ReadAhead(wanted, judge.rate, limit, pulse.beat)
-    before = judge.artefact.seconds
+    before, start = judge.artefact.seconds, time.process_time()
     rows = []
     try:
         for index, heard in enumerate(ahead):
@@ -63,13 +63,15 @@ def make_shard(
             pulse.done(rows[-1]["error"] is not None)
     finally:
         ahead.close()
+    facts = _facts(rows)
+    table = _table(listed, rows, judge)
     stages = {**ahead.seconds, "model": judge.artefact.seconds - before}
-    facts = _facts(rows, stages)
-    start = time.perf_counter()
-    content = as_parquet(_table(listed, rows, judge, facts))
+    other = time.process_time() - start - stages["decode"] - stages["model"]
+    facts.stages = {**stages, "other": max(0.0, other)}
+    said = json.dumps({**asdict(facts), "artefact": judge.digest})
+    content = as_parquet(table.replace_schema_metadata({FOOTER: said}))
     if not store.create(name, content):
         facts = read_facts(store.read(name), judge.digest, f"{store.place}/{name}")
-    facts.stages["write"] = facts.stages.get("write", 0.0) + time.perf_counter() - start
     return facts, ahead.stuck > 0
 
 
@@ -102,7 +104,7 @@ def _row(judge: Judge, name: str, heard: Any) -> dict[str, Any]:
     return row
 
 
-def _table(listed: Any, rows: Sequence[dict[str, Any]], judge: Judge, facts: Facts) -> Any:
+def _table(listed: Any, rows: Sequence[dict[str, Any]], judge: Judge) -> Any:
     arrow = require("pyarrow")
     paths = [in_json(os.fsdecode(path)) for path in listed["path"].to_pylist()]
     columns: dict[str, Any] = {
@@ -115,8 +117,7 @@ def _table(listed: Any, rows: Sequence[dict[str, Any]], judge: Judge, facts: Fac
     columns["artefact"] = arrow.repeat(judge.digest, len(rows))
     columns["contract_version"] = arrow.repeat(judge.contract.schema_version, len(rows))
     carried = {n: listed[n] for n in listed.column_names if n not in _OWN}
-    said = json.dumps({**asdict(facts), "artefact": judge.digest})
-    return arrow.table({**columns, **carried}).replace_schema_metadata({FOOTER: said})
+    return arrow.table({**columns, **carried})
 
 
 def _column(rows: Sequence[dict[str, Any]], name: str, kind: Any) -> Any:
@@ -130,7 +131,7 @@ def _column(rows: Sequence[dict[str, Any]], name: str, kind: Any) -> Any:
     return arrow.FixedSizeListArray.from_arrays(flat, type=kind, mask=arrow.array(missing))
 
 
-def _facts(rows: Sequence[dict[str, Any]], stages: dict[str, float]) -> Facts:
+def _facts(rows: Sequence[dict[str, Any]]) -> Facts:
     decisions = Counter(row["decision"] for row in rows if row.get("decision") is not None)
     scores = [row["score"] for row in rows if row.get("score") is not None]
     steps = Counter(str(math.floor(score / STEP)) for score in scores)
@@ -140,6 +141,5 @@ def _facts(rows: Sequence[dict[str, Any]], stages: dict[str, float]) -> Facts:
         decisions.get("undecided", 0),
         math.fsum(row["seconds"] or 0.0 for row in rows),
         dict(decisions),
-        stages,
-        dict(steps),
+        scores=dict(steps),
     )

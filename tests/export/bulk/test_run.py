@@ -58,7 +58,7 @@ def test_a_run_goes_on_and_knows_its_own(
     assert sum(bar["count"] for bar in found["scores"]) == 11
     scores = [row["score"] for row in rows if row["score"] is not None]
     assert found["scores"][0]["low"] <= min(scores) <= max(scores) < found["scores"][-1]["high"]
-    assert set(found["seconds_by_stage"]) == {"fetch", "decode", "model"}
+    assert set(found["seconds_by_stage"]) == {"fetch", "decode", "model", "other"}
     assert found["slowest_stage"] in found["seconds_by_stage"]
     assert found["this_start"]["megabytes_per_worker"] > 0
 
