@@ -49,20 +49,21 @@ def write_run(folder: Path, vectors: Tensor, normalised: bool = False, digest: s
     return folder
 
 
-@pytest.mark.parametrize("dense", [True, False], ids=["as a matrix", "pair by pair"])
+@pytest.mark.parametrize("form", ["crossed", "dense", "scattered"])
 @pytest.mark.parametrize("with_cohort", [True, False], ids=["AS-norm", "cosine"])
-def test_pairs_score_as_one_at_a_time(dense: bool, with_cohort: bool) -> None:
+def test_pairs_score_as_one_at_a_time(form: str, with_cohort: bool) -> None:
     vectors, cohort = unit_vectors(400, 1), unit_vectors(COHORT, 2)
     generator = torch.Generator().manual_seed(3)
-    if dense:
+    if form != "scattered":
         pairs = torch.cartesian_prod(torch.arange(5, 40), torch.arange(100, 180))
-        pairs = pairs[torch.randperm(len(pairs), generator=generator)]
+        shuffled = torch.randperm(len(pairs), generator=generator)
+        pairs = pairs if form == "crossed" else pairs[shuffled]
     else:
         pairs = torch.randint(0, 400, (trials._GATHERED + 100, 2), generator=generator)
-    enrol, test = pairs.T.contiguous()
+    enrol, test = pairs.int().T.contiguous()
     scorer = PairScorer(vectors, cohort if with_cohort else None, TOP)
     found = torch.cat(
-        [scorer.score(a, b) for a, b in zip(enrol.split(999), test.split(999), strict=True)]
+        [scorer.score(a, b) for a, b in zip(enrol.split(960), test.split(960), strict=True)]
     )
     exact = vectors.double()
     expected = (exact[enrol] * exact[test]).sum(1)
@@ -74,10 +75,22 @@ def test_pairs_score_as_one_at_a_time(dense: bool, with_cohort: bool) -> None:
     assert torch.allclose(found.double(), expected, rtol=0, atol=2e-5 if with_cohort else 1e-6)
 
 
+def test_products_of_two_sets_are_known_as_such() -> None:
+    rows, columns = torch.cartesian_prod(torch.arange(7), torch.arange(10, 210)).T.numpy()
+    assert trials._width(rows, columns) == 200
+    assert trials._width(rows[:200], columns[:200]) == 200
+    assert trials._width(rows[1:], columns[1:]) == 0
+    swapped = columns.copy()
+    swapped[[500, 501]] = columns[[501, 500]]
+    assert trials._width(rows, swapped) == 0
+
+
 def test_both_ways_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same pairs, once as a part of a matrix and once gathered."""
     vectors = unit_vectors(50, 1)
-    enrol, test = torch.cartesian_prod(torch.arange(50), torch.arange(50)).T.contiguous()
+    enrol, test = torch.cartesian_prod(*2 * [torch.arange(50, dtype=torch.int32)]).T.contiguous()
+    order = torch.randperm(len(enrol))
+    enrol, test = enrol[order], test[order]
     dense = PairScorer(vectors).score(enrol, test)
     monkeypatch.setattr(trials, "_DENSE", 2.0)
     gathered = PairScorer(vectors).score(enrol, test)
@@ -158,7 +171,7 @@ def test_a_cohort_of_one_voice_is_refused() -> None:
     vectors = unit_vectors(4, 1)
     scorer = PairScorer(vectors, vectors[:1].repeat(5, 1), 4)
     with pytest.raises(InputError, match="expected recordings that differ"):
-        scorer.score(torch.tensor([0]), torch.tensor([1]))
+        scorer.score(*torch.tensor([[0], [1]], dtype=torch.int32))
 
 
 def test_pairs_without_an_embedding_are_left_out_and_counted(
