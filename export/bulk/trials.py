@@ -150,9 +150,10 @@ class PairScorer:
 
     def _met(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors that are meant, and the place among them of each vector."""
-        marked = torch.zeros(len(self._vectors), dtype=torch.bool)
-        marked[numbers] = True
-        return marked.nonzero().squeeze(1), marked.cumsum(0) - 1
+        # By numpy, which is many times as fast at this.
+        marked = np.zeros(len(self._vectors), dtype=bool)
+        marked[numbers.numpy()] = True
+        return torch.from_numpy(np.flatnonzero(marked)), torch.from_numpy(marked.cumsum() - 1)
 
     def _learn(self, numbers: Tensor) -> None:
         """Scores against the cohort, of vectors that were not met before."""
