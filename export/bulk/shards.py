@@ -49,7 +49,7 @@ def make_shard(
     """
     pulse.start()
     name = name_of(FOLDER, number)
-    if name.rpartition("/")[2] in store.names(FOLDER):
+    if store.exists(name):
         return read_facts(store.read(name), judge.digest, f"{store.place}/{name}"), False
     listed = read_slice(store, number)
     wanted = _wanted(listed, manifest, spoiled)

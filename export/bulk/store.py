@@ -26,6 +26,10 @@ class Store(ABC):
         """Names of the files in a folder, sorted; none where there is no such folder."""
 
     @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Whether a file is there."""
+
+    @abstractmethod
     def read(self, name: str) -> bytes:
         """A file's content."""
 
@@ -63,6 +67,9 @@ class _Local(Store):
         if not path.is_dir():
             return []
         return sorted(entry.name for entry in os.scandir(path) if entry.is_file())
+
+    def exists(self, name: str) -> bool:
+        return (self._root / name).exists()
 
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
@@ -128,11 +135,17 @@ class _Remote(Store):
         return f"{self._root.rstrip('/')}/{name}"
 
     def names(self, folder: str) -> list[str]:
+        # Others may have written since it was last looked at.
+        self._system.invalidate_cache()
         try:
             found = self._system.ls(self._at(folder), detail=True)
         except FileNotFoundError:
             return []
         return sorted(e["name"].rpartition("/")[2] for e in found if e["type"] == "file")
+
+    def exists(self, name: str) -> bool:
+        self._system.invalidate_cache()
+        return bool(self._system.exists(self._at(name)))
 
     def read(self, name: str) -> bytes:
         content: bytes = self._system.cat_file(self._at(name))

@@ -18,6 +18,7 @@ def test_what_is_created_is_whole_and_stays(place: str, tmp_path: Path) -> None:
         assert store.create("shards/b", b"one") and store.create("shards/a", b"two")
         assert not store.create("shards/b", b"three")
         assert store.names("shards") == ["a", "b"]
+        assert store.exists("shards/a") and not store.exists("shards/c")
         assert store.read("shards/b") == b"one"
         store.replace("summary", b"1")
         store.replace("summary", b"2")
