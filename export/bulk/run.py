@@ -20,6 +20,7 @@ from export.bulk.store import Store, open_store
 from export.bulk.summary import gathered, summary
 from export.bulk.worker import Ready, Task
 from export.errors import InputError
+from export.extras import require
 
 _RUN, _SUMMARY = "run.json", "summary.json"
 _FORMAT = 1
@@ -94,6 +95,8 @@ def run(
         InputError: if the input, the artefact or the folder cannot be used, there are too many
             errors, or no worker can go on. What is finished stays, and the same call goes on.
     """
+    if choices.engine == "ray":
+        require("ray.data")
     store = open_store(absolute(out))
     task = Task(
         str(artefact.resolve()), trust, store.place, absolute(place), choices.limits.seconds

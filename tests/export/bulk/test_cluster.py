@@ -3,20 +3,18 @@
 import importlib.util
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from artefact_helpers import Artefacts
+from artefact_helpers import Artefacts, Command, assert_refused
 from bulk_helpers import rows_of, shards_of, write_many
 from test_kill import start
 
 RECORDINGS = 240
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None,
-    reason="ray is not installed: pip install 'scriptable-speech[ray]'",
-)
+MISSING = "ray is not installed: pip install 'scriptable-speech[ray]'"
 
 
 def actors_below(parent: int) -> list[int]:
@@ -38,6 +36,16 @@ def actors_below(parent: int) -> list[int]:
     return [p for p, name in names.items() if name.startswith("ray::Map") and descends(p)]
 
 
+def test_without_ray_it_is_said_what_to_install(
+    artefacts: Artefacts, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    arguments = (artefacts.path("torchscript"), tmp_path, "--out", tmp_path / "out")
+    assert_refused(command("bulk", *arguments, "--engine", "ray"), MISSING)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason=MISSING)
 def test_a_killed_actor_costs_no_recording(artefacts: Artefacts, tmp_path: Path) -> None:
     paths = write_many(tmp_path / "in", RECORDINGS)
     out = tmp_path / "out"
