@@ -224,8 +224,11 @@ def run(
     out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("build/archive.json"),
 ) -> None:
     """Measure what docs/bulk.md says."""
+    import torch
+
     from export.files import replacing
 
+    torch.set_num_threads(1)
     found: dict[str, Any] = {"load": os.getloadavg(), "processors": os.cpu_count()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -233,7 +236,7 @@ def run(
         paths = _recordings(recordings, folder)
         found["throughput"] = throughput(artefact, paths, folder)
         found["start_s"] = {n: start_of(artefact, paths, n, folder) for n in (100, manifest)}
-    found["pairs"] = pairs(1000, 10_000, 192, 2000)
+    found["pairs"] = [pairs(1000, 10_000, size, 2000) for size in (192, 512)]
     found["load_after"] = os.getloadavg()
     with replacing(out) as made:
         made.write_text(json.dumps(found, indent=1) + "\n")

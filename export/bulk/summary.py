@@ -34,7 +34,7 @@ def histogram(steps: dict[str, int]) -> list[dict[str, float]]:
         >>> histogram({"0": 2, "1": 1})
         [{'low': 0.0, 'high': 0.015625, 'count': 2}, {'low': 0.015625, 'high': 0.03125, 'count': 1}]
         >>> len(histogram({"-70": 1, "900": 1}))
-        31
+        32
     """
     if not steps:
         return []

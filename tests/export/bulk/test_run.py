@@ -23,6 +23,8 @@ from artefact_helpers import (
 from bulk_helpers import EXPORT, ROOT, rows_of, shards_of, write_many
 from test_verify import Made
 
+from export.bulk.run import State
+from export.commands import bulk
 from export.files import locked
 
 
@@ -88,6 +90,19 @@ def test_a_run_goes_on_and_knows_its_own(
     shards_of(out)[2].write_bytes(b"torn")
     refused = command("bulk", path, archive, "--out", out, "--jobs", 1)
     assert_refused(refused, "00000002.parquet: damaged; remove it")
+
+
+def test_progress_says_rate_errors_and_what_is_left(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(done=3000, total=10_000, errors=12, new=1000, seconds=10.0)
+    assert bulk.said(state) == "3,000 of 10,000, 100.0/s, 12 errors, 0:01:10 left"
+    assert bulk.said(State(5, None, 0, 5, 0.0)) == "5, 0.0/s"
+    # Without a terminal it is a line now and then.
+    monkeypatch.setattr(bulk, "_EVERY", 0.0)
+    with bulk._reported() as report:
+        report(state)
+    assert capfd.readouterr().err == f"progress: {bulk.said(state)}\n"
 
 
 def test_what_cannot_be_begun_is_refused(
