@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,8 +106,11 @@ def test_rows_of_real_speech_say_what_score_says(artefacts: Artefacts, tmp_path:
 
 
 def test_recordings_in_archives_and_at_urls_are_the_same(
-    artefacts: Artefacts, tmp_path: Path
+    artefacts: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     write_archive(tmp_path / "in")
     path = artefacts.path("torchscript")
     shard(path, tmp_path / "in", tmp_path / "out")
@@ -128,7 +132,7 @@ def test_recordings_in_archives_and_at_urls_are_the_same(
             row["error"] = row["error"] and row["error"].rpartition(": ")[2]
         numbers[out] = rows
     assert numbers["out"] == numbers["archived"] == numbers["remote"]
-    assert {path.name for path in Path("/tmp").glob("scriptable-bulk-*")} == set()
+    assert list(temporary.iterdir()) == [], "copies stayed behind"
 
 
 def test_a_manifest_is_relative_to_itself_and_keeps_its_columns(
