@@ -163,6 +163,41 @@ def pairs(rows: int, columns: int, size: int, cohort: int) -> dict[str, Any]:
     }
 
 
+def lists(folder: Path, rows: int = 1000, columns: int = 2000, size: int = 192) -> dict[str, float]:
+    """Pairs a second from a list in a file to scores in a file, as text and as Parquet."""
+    import pyarrow as arrow
+    import pyarrow.csv
+    import pyarrow.parquet
+    import torch
+
+    from export.bulk.trials import read_embeddings, score_pairs
+
+    run = folder / "voices"
+    (run / "shards").mkdir(parents=True)
+    scoring = {"normalisation": "none", "top_n": 0}
+    contract = {"scoring": scoring, "decision": {"scale": 1.0, "offset": 0.0}}
+    document = {"artefact": "", "task": "verification", "contract": contract}
+    (run / "run.json").write_text(json.dumps(document))
+    names = [f"recording{n:06}" for n in range(rows + columns)]
+    vectors = torch.nn.functional.normalize(torch.randn(rows + columns, size))
+    column = arrow.FixedSizeListArray.from_arrays(vectors.view(-1).numpy(), size)
+    table = arrow.table({"path": names, "embedding": column})
+    arrow.parquet.write_table(table, run / "shards" / "00000000.parquet")
+    enrol = [name for name in names[:rows] for _ in range(columns)]
+    listed = arrow.table({"enrol": enrol, "test": names[rows:] * rows})
+    arrow.parquet.write_table(listed, folder / "pairs.parquet")
+    plain = arrow.csv.WriteOptions(include_header=False, delimiter=" ", quoting_style="none")
+    arrow.csv.write_csv(listed, folder / "pairs.txt", plain)
+    embeddings = read_embeddings(run)
+    found = {}
+    for kind in ("txt", "parquet"):
+        source, target = folder / f"pairs.{kind}", folder / f"scores.{kind}"
+        start = time.perf_counter()
+        done = score_pairs(embeddings, source, target, None, None)
+        found[f"{kind}_pairs_per_s"] = done.pairs / (time.perf_counter() - start)
+    return found
+
+
 def _best(work: Any, rounds: int = 5) -> float:
     times = []
     for _ in range(rounds):
@@ -235,6 +270,7 @@ def run(
         artefact = artifact or _artefact(folder)
         paths = _recordings(recordings, folder)
         found["throughput"] = throughput(artefact, paths, folder)
+        found["lists"] = lists(folder)
         found["start_s"] = {n: start_of(artefact, paths, n, folder) for n in (100, manifest)}
     found["pairs"] = [pairs(1000, 10_000, size, 2000) for size in (192, 512)]
     found["load_after"] = os.getloadavg()
