@@ -5,7 +5,7 @@ from typing import Any
 
 from export.errors import MissingPackageError
 
-_EXTRAS = {"executorch": "executorch", "coremltools": "coreml"}
+_EXTRAS = {"executorch": "executorch", "coremltools": "coreml", "fsspec": "bulk", "ray": "ray"}
 _OWN = ("export", "scriptable")
 
 

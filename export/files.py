@@ -81,7 +81,7 @@ def staged_folder(out: Path, ours: Collection[str] | None = None) -> Iterator[Pa
         raise InputError(f"{out}: is not a folder; give another path")
     made_folders = _make(out)
     try:
-        with _locked(out), _named(out):
+        with locked(out), _named(out):
             staging = out / STAGING
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
@@ -97,6 +97,31 @@ def staged_folder(out: Path, ours: Collection[str] | None = None) -> Iterator[Pa
     except BaseException:
         _unmake(made_folders)
         raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against a second writer; the system lets go of it when the process ends.
+
+    Raises:
+        InputError: if another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows, where folders have no such lock
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder}: another run is writing there; wait for it, or give another folder"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def artefact_bytes(path: Path) -> int:
@@ -177,24 +202,3 @@ def _named(path: Path) -> Iterator[None]:
         if error.errno is not None and (inside or hidden):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder against a second writer; the system lets go of it when the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows, where folders have no such lock
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{folder}: another run is writing there; wait for it, or give another folder"
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)

@@ -171,6 +171,10 @@ class Backend(ABC):
             return f"{self.package} is not installed: pip install 'scriptable-speech[{self.extra}]'"
         return ""
 
+    def use_one_thread(self) -> None:
+        """Compute in one thread from now on; to be called before anything is loaded."""
+        torch.set_num_threads(1)
+
     @abstractmethod
     def save(self, source: Source, path: Path) -> None:
         """Write the artefact at ``path``; called with a path that does not exist."""

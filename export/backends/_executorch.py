@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch.export import ExportedProgram
@@ -25,7 +26,7 @@ class ExecuTorchArtefact(Artefact):
     """A ``.pte`` program, run by the ExecuTorch runtime."""
 
     def __init__(self, path: Path) -> None:
-        with quiet_executorch():
+        with quiet_executorch(), _without_compiler():
             from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime, Verification
 
@@ -97,9 +98,40 @@ class ExecuTorchBackend(Backend):
             with path.open("wb") as file:
                 lowered.write_to_file(file)
 
+    def use_one_thread(self) -> None:
+        """The runtime's own threads, too; once a program is loaded, resetting them would hang."""
+        super().use_one_thread()
+        with quiet_executorch(), _without_compiler(), native_notices_hidden():
+            from executorch.extension.pybindings import portable_lib
+
+            portable_lib._unsafe_reset_threadpool(1)
+
     def load(self, path: Path) -> Artefact:
         """Load by the ExecuTorch runtime."""
         return ExecuTorchArtefact(path)
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Import the runtime without the compiler, which takes seconds and 140 MB.
+
+    The runtime asks the compiler's package for one class of warnings, and gets it from an empty
+    package that only says where the modules lie.
+    """
+    name = "executorch.exir"
+    if name in sys.modules:
+        yield
+        return
+    import executorch
+
+    empty = ModuleType(name)
+    empty.__path__ = [f"{folder}/exir" for folder in executorch.__path__]
+    sys.modules[name] = empty
+    try:
+        yield
+    finally:
+        for module in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
+            del sys.modules[module]
 
 
 @contextmanager

@@ -7,12 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.export.pt2_archive._package import (
-    PT2ArchiveReader,
-    PT2ArchiveWriter,
-    load_pt2,
-    package_pt2,
-)
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source, flatten
 from export.backends._pt2_scan import scan_pt2
@@ -28,6 +22,9 @@ class ExportedArtefact(Artefact):
     """A ``.pt2`` archive."""
 
     def __init__(self, path: Path) -> None:
+        # Not above: it takes two seconds and 80 MB that no other kind of file needs.
+        from torch.export.pt2_archive._package import load_pt2
+
         archive = read(path, lambda: load_pt2(str(path)))
         self._programs = archive.exported_programs
         self._modules = read(
@@ -63,6 +60,8 @@ class ExportedArtefact(Artefact):
 
 def _stored_once(packed: io.BytesIO) -> io.BytesIO:
     """The archive with each distinct weight stored once; torch stores one set for each program."""
+    from torch.export.pt2_archive._package import PT2ArchiveReader, PT2ArchiveWriter
+
     packed.seek(0)
     reader = PT2ArchiveReader(packed)
     names = [name for name in reader.get_file_names() if not name.startswith(".data/")]
@@ -98,6 +97,8 @@ class TorchExport(Backend):
 
     def save(self, source: Source, path: Path) -> None:
         """Export and package."""
+        from torch.export.pt2_archive._package import package_pt2
+
         programs = {
             _FORWARD if method == "forward" else method: source.exported(method)
             for method in source.methods

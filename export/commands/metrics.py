@@ -27,7 +27,8 @@ _NAMES = {
 @app.command()
 def metrics(
     scores: Annotated[
-        Path, typer.Argument(help="Scores: ASVspoof, Kaldi, WeSpeaker, SpeechBrain, CSV.")
+        Path,
+        typer.Argument(help="Scores: ASVspoof, Kaldi, WeSpeaker, SpeechBrain, CSV, a bulk run."),
     ],
     protocol: Annotated[
         Optional[Path],
@@ -120,10 +121,17 @@ def _read(
     """The scores with their keys, of one part."""
     from export.metrics.joining import chosen_part, join
     from export.metrics.reading import check_unique, read
+    from export.metrics.shards import read_shards, without_trials
 
-    columns = read(scores, "scores", layout)
-    parts = columns.parts()
     keys = None if protocol is None else read(protocol, "keys", protocol_layout)
+    if scores.is_dir():
+        columns, without = read_shards(scores, keys)
+        if len(without):
+            note(f"{scores}: {len(without)} recordings have no score, and are left out")
+        keys = keys and without_trials(keys, without)
+    else:
+        columns = read(scores, "scores", layout)
+    parts = columns.parts()
     if parts and part not in (None, "all"):
         if part not in parts:
             raise InputError(f"part: expected one of {', '.join(parts)}, got {part}")

@@ -146,13 +146,45 @@ class _Stream(io.RawIOBase):
 def parse(path: Path, layout: Format, loose: bool) -> Any:
     """The columns as an Arrow table; ``loose`` leaves the numbers to Python's own parser."""
     arrow, reader = require("pyarrow"), require("pyarrow.csv")
-    names = [f"{place} {role}" for place, role in enumerate(layout.columns)]
-    kept = [name for name in names if name.split()[1] in _READ]
-    word = arrow.dictionary(arrow.int32(), arrow.string())
     number = arrow.string() if loose else arrow.float64()
     types = dict.fromkeys(("score", "llr"), number)
     types |= dict.fromkeys(("file", "test", "cm", "asv"), arrow.large_string())
-    options = {
+    options = _options(path, layout, types)
+    if layout.separator:
+        table = reader.read_csv(str(path), **options)
+    else:
+        with _Stream(path, layout) as stream:
+            table = reader.read_csv(stream, **options)
+    return table.rename_columns(_roles(table))
+
+
+def batches(path: Path, layout: Format) -> Iterator[Any]:
+    """The columns in pieces, as Arrow batches of words, for files that no memory holds.
+
+    Raises:
+        InputError: if a line does not parse.
+    """
+    arrow, reader = require("pyarrow"), require("pyarrow.csv")
+    options = _options(path, layout, {})
+    try:
+        if layout.separator:
+            for batch in reader.open_csv(str(path), **options):
+                yield batch.rename_columns(_roles(batch))
+            return
+        with _Stream(path, layout) as stream:
+            for batch in reader.open_csv(stream, **options):
+                yield batch.rename_columns(_roles(batch))
+    except arrow.ArrowInvalid as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _options(path: Path, layout: Format, types: dict[str, Any]) -> dict[str, Any]:
+    """How Arrow reads a file: columns that are no other type are words, each kept once."""
+    arrow, reader = require("pyarrow"), require("pyarrow.csv")
+    names = [f"{place} {role}" for place, role in enumerate(layout.columns)]
+    kept = [name for name in names if name.split()[1] in _READ]
+    word = arrow.dictionary(arrow.int32(), arrow.string())
+    return {
         "read_options": reader.ReadOptions(
             column_names=names,
             block_size=_BLOCK,
@@ -169,9 +201,7 @@ def parse(path: Path, layout: Format, loose: bool) -> Any:
             strings_can_be_null=False,
         ),
     }
-    if layout.separator:
-        table = reader.read_csv(str(path), **options)
-    else:
-        with _Stream(path, layout) as stream:
-            table = reader.read_csv(stream, **options)
-    return table.rename_columns([name.split()[1] for name in kept])
+
+
+def _roles(columns: Any) -> list[str]:
+    return [name.split()[1] for name in columns.schema.names]

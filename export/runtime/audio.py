@@ -87,6 +87,7 @@ class Recording:
         sample_rate: the rate wanted, in Hz.
 
     Attributes:
+        rate: the file's own sample rate, in Hz.
         notes: what is done to the file, and what cannot be known of it.
         meter: what :class:`export.runtime.guards.Guards` look at, complete after the last block.
 
@@ -114,6 +115,7 @@ class Recording:
             except InputError as error:
                 self._closing.close()
                 raise InputError(f"{self.path}: {error}") from error
+        self.rate = rate
         self.notes = tuple(notes)
         self.meter = Meter(sample_rate)
 

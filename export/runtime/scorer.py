@@ -94,11 +94,15 @@ class Scorer:
 
     def score_file(self, path: Path) -> tuple[ScoredFile, tuple[str, ...]]:
         """Score one file; also returns remarks such as ``resampled from 44100 Hz``."""
-        windows = self.contract.windows
         with Recording(path, self.contract.audio.sample_rate) as recording:
-            cut = windows_of(recording.blocks(), windows.num_samples, windows.hop)
-            scores = self.score_windows(cut)
-            return self.judge(str(path), scores, recording.meter), recording.notes
+            scored = self.score_blocks(str(path), recording.blocks(), recording.meter)
+            return scored, recording.notes
+
+    def score_blocks(self, name: str, blocks: Iterable[Tensor], meter: Meter) -> ScoredFile:
+        """Score a recording whose blocks ``[*]`` come through ``meter``."""
+        windows = self.contract.windows
+        cut = windows_of(blocks, windows.num_samples, windows.hop)
+        return self.judge(name, self.score_windows(cut), meter)
 
     def _mean(self, scores: Tensor) -> float:
         if not bool(torch.isfinite(scores).all()):

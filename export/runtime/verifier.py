@@ -13,6 +13,7 @@ from export.backends import Artefact
 from export.errors import ArtefactError, InputError
 from export.runtime.audio import Recording
 from export.runtime.contract import Contract, SASVContract, SpeakerContract
+from export.runtime.guards import Meter
 from export.runtime.scorer import UNDECIDED, guarded, open_artefact, refusal, run_windows
 from export.runtime.windows import windows_of
 from scriptable import average_windows
@@ -88,12 +89,14 @@ class Verifier:
         """Embedding, and spoofing score if any, of a recording ``[L]``, whatever is in it."""
         return self._heard(name, [waveform], lambda: None)
 
+    def hear_blocks(self, name: str, blocks: Iterable[Tensor], meter: Meter) -> Heard:
+        """The same of a recording whose blocks ``[*]`` come through ``meter``."""
+        return self._heard(name, blocks, lambda: refusal(self.contract, meter))
+
     def hear_file(self, path: Path) -> tuple[Heard, tuple[str, ...]]:
         """The same of a file, and remarks such as ``resampled from 44100 Hz``."""
         with Recording(path, self.contract.audio.sample_rate) as recording:
-            heard = self._heard(
-                str(path), recording.blocks(), lambda: refusal(self.contract, recording.meter)
-            )
+            heard = self.hear_blocks(str(path), recording.blocks(), recording.meter)
             return heard, tuple(f"{path}: {note}" for note in recording.notes)
 
     def _heard(

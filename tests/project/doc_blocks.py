@@ -30,6 +30,8 @@ DEVICE_PAGES = sorted((ROOT / "android_demo").rglob("README.md"))
 LANGUAGES = {"python", "console", "yaml", "text"}
 # Of web, what npm installs would have to be there.
 TRAINS = {"demo", "web"}
+# Options that name other machines.
+ELSEWHERE = {"--ray-address"}
 OUTSIDE = {"git", "cd", "cp", "adb", "sudo", "export", "open", "xcrun", "./gradlew"}
 Run = Callable[..., Ran]
 
@@ -121,7 +123,7 @@ def _export(words: list[str], run: Run) -> Ran | None:
         name, command, rest = group.resolve_command(context, list(words))  # type: ignore[attr-defined]
         command.make_context(name, rest, parent=context).close()
     everything = name == "parity" and not {"--entry", "--module", "--artifact"} & set(words)
-    if name in TRAINS or everything:
+    if name in TRAINS or everything or ELSEWHERE & set(words):
         return None
     if name in ("parity", "model") and not {"--backend", "--artifact"} & set(words):
         words = [*words, "--backend", "torchscript"]

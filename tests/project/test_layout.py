@@ -40,9 +40,10 @@ ROOMS = {
     "corpus": {"runtime"},
     "parity": PROOF,
     "report": PROOF,
+    "bulk": {"backends", "runtime", "metrics"},
     "jobs": {*PROOF, "metrics", "report"},
     "demo": {*PROOF, "metrics", "report", "jobs"},
-    "commands": {*PROOF, "metrics", "report", "jobs", "demo"},
+    "commands": {*PROOF, "metrics", "report", "bulk", "jobs", "demo"},
     "__main__": {"commands"},
 }
 """Whom each room of ``export`` may import, beside itself and the floor that all stand on."""
