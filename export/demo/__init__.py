@@ -1,0 +1,1 @@
+"""Models that are trained here, to show the whole way."""

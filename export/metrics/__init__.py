@@ -1,0 +1,1 @@
+"""Score files and protocols of the field, and the error rates of what is in them."""

@@ -1,0 +1,1 @@
+"""Is each saved file equal to the module that it was made from?"""
