@@ -238,6 +238,11 @@ _PAIR = ("enrol", "test")
 
 def _scoring(embeddings: Embeddings, cohort: Embeddings | None) -> dict[str, Any]:
     scoring: dict[str, Any] = embeddings.run["contract"]["scoring"]
+    if scoring["backend"] != "cosine":
+        raise InputError(
+            f"{embeddings.folder}: its contract scores by {scoring['backend']}, trials by cosines "
+            "only; use verify, which runs the artefact's own scorer"
+        )
     if cohort is None:
         if scoring["normalisation"] != "none":
             raise InputError(

@@ -27,11 +27,18 @@ def unit_vectors(count: int, seed: int) -> Tensor:
     return torch.nn.functional.normalize(torch.randn(count, DIM, generator=generator))
 
 
-def write_run(folder: Path, vectors: Tensor, normalised: bool = False, digest: str = "a") -> Path:
+def write_run(
+    folder: Path,
+    vectors: Tensor,
+    normalised: bool = False,
+    digest: str = "a",
+    backend: str = "cosine",
+) -> Path:
     """A verifier's run of which recording 2 is an error."""
     (folder / "shards").mkdir(parents=True)
+    normalisation = "as_norm" if normalised else "none"
     contract = {
-        "scoring": {"normalisation": "as_norm" if normalised else "none", "top_n": TOP},
+        "scoring": {"backend": backend, "normalisation": normalisation, "top_n": TOP},
         "decision": {"scale": 2.0, "offset": -1.0},
     }
     run = {"artefact": digest, "task": "verification", "contract": contract}
@@ -142,6 +149,14 @@ def test_lists_of_all_kinds_give_the_same_scores(
         for row in table:
             assert row["llr"] == pytest.approx(2 * row["score"] - 1, abs=1e-6)
             assert ("key" in row) == (kind in ("kaldi", "csv"))
+
+
+def test_a_plda_is_not_scored_as_a_cosine(tmp_path: Path, command: Command) -> None:
+    run = write_run(tmp_path / "run", unit_vectors(8, 1), backend="plda")
+    out = tmp_path / "scores.txt"
+    refused = command("trials", run, pair_file(tmp_path, "plain"), "--out", out)
+    assert_refused(refused, "scores by plda, trials by cosines only")
+    assert not out.exists()
 
 
 def test_scores_of_a_cohort_are_those_of_the_library(tmp_path: Path, command: Command) -> None:
