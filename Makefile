@@ -6,7 +6,7 @@ WORKERS ?= 2
 SCRIPTABLE_SPEECH ?= $(realpath ../shared/data/speech)
 export SCRIPTABLE_SPEECH
 
-.PHONY: setup demo test test-fuzz test-oldest check new-loss lint docs package bench peers clean
+.PHONY: setup demo test test-fuzz test-oldest check new-loss lint docs package bench toolkits peers clean
 
 setup: .venv/.installed
 
@@ -16,22 +16,25 @@ setup: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 
-# The peers pin older versions of torch and numpy; their losses run without their dependencies.
-peers: .venv/.peers
+# The compared toolkits pin older versions of torch and numpy; their losses run without these.
+toolkits: .venv/.toolkits
 
-.venv/.peers: .venv/.installed constraints-peers.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-peers.txt
+# As it was called before.
+peers: toolkits
+
+.venv/.toolkits: .venv/.installed constraints-toolkits.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-toolkits.txt
 	touch $@
 
 demo: setup
 	$(BIN)/python -m export demo
 
 # One thread a worker: torch's own threads on shared cores cost more than they bring.
-test: peers
+test: toolkits
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Damage at random, in full: 200 flips, 20 truncations and 100 contracts a format, with the counts.
-test-fuzz: peers
+test-fuzz: toolkits
 	SCRIPTABLE_FUZZ=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/export/backends/test_fuzz.py
 
 # The whole battery for one entry, its examples, and the test files that name it:
@@ -74,7 +77,7 @@ docs: setup
 package: setup
 	$(BIN)/python -m build --no-isolation --outdir build/package .
 
-bench: peers
+bench: toolkits
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -1,1 +1,1 @@
-"""Side by side with the peers, in one run: ``python -m benchmarks``."""
+"""Side by side with the compared toolkits, in one run: ``python -m benchmarks``."""

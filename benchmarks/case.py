@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 _INSTALL = {
-    "speechbrain": "speechbrain is not installed: make peers",
-    "espnet2": "espnet is not installed: make peers",
-    "deepfense": "deepfense is not installed: make peers",
+    "speechbrain": "speechbrain is not installed: make toolkits",
+    "espnet2": "espnet is not installed: make toolkits",
+    "deepfense": "deepfense is not installed: make toolkits",
     "torchaudio": "torchaudio is not installed: pip install torchaudio",
 }
 

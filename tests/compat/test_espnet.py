@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from peers import numbers, peer
+from toolkits import imported, numbers
 from torch import Tensor, nn
 
 import scriptable
@@ -17,13 +17,13 @@ MARGINS = ["AAMSoftmax", "Softmax", "ArcMarginProduct_intertopk_subcenter"]
 
 
 def adapters() -> Any:
-    peer("espnet2.spk.loss.abs_loss")
-    return peer("scriptable.compat.espnet")
+    imported("espnet2.spk.loss.abs_loss")
+    return imported("scriptable.compat.espnet")
 
 
 def encoder() -> nn.Module:
     """Frames as they come, which ESPnet's type checks take for an encoder."""
-    base = peer("espnet2.asr.encoder.abs_encoder").AbsEncoder
+    base = imported("espnet2.asr.encoder.abs_encoder").AbsEncoder
 
     class AsTheyAre(base):
         def output_size(self) -> int:
@@ -36,7 +36,7 @@ def encoder() -> nn.Module:
 
 
 def speaker_model(loss: nn.Module) -> nn.Module:
-    base = peer("espnet2.spk.pooling.abs_pooling").AbsPooling
+    base = imported("espnet2.spk.pooling.abs_pooling").AbsPooling
 
     class Mean(base):
         def output_size(self) -> int:
@@ -45,18 +45,18 @@ def speaker_model(loss: nn.Module) -> nn.Module:
         def forward(self, x: Tensor, feat_lengths: Any = None) -> Tensor:
             return x.mean(1)
 
-    make = peer("espnet2.spk.espnet_model").ESPnetSpeakerModel
+    make = imported("espnet2.spk.espnet_model").ESPnetSpeakerModel
     return make(None, None, None, encoder(), Mean(), None, loss)
 
 
 def spoofing_model(losses: dict[str, nn.Module]) -> nn.Module:
-    base = peer("espnet2.asvspoof.decoder.abs_decoder").AbsDecoder
+    base = imported("espnet2.asvspoof.decoder.abs_decoder").AbsDecoder
 
     class First(base):
         def forward(self, encoded: Tensor, lengths: Tensor) -> Tensor:
             return encoded[:, 0]
 
-    make = peer("espnet2.asvspoof.espnet_model").ESPnetASVSpoofModel
+    make = imported("espnet2.asvspoof.espnet_model").ESPnetASVSpoofModel
     return make(None, None, None, encoder(), None, First(), losses)
 
 
@@ -95,7 +95,7 @@ def test_the_speaker_model_trains_ours(name) -> None:
 def test_the_speaker_model_gives_the_numbers_of_its_own_losses(name) -> None:
     places = {"ArcMarginProduct_intertopk_subcenter": "aamsoftmax_subcenter_intertopk"}
     place = "espnet2.spk.loss." + places.get(name, name.lower())
-    theirs, ours = getattr(peer(place), name)(4, 9), getattr(adapters(), name)(4, 9)
+    theirs, ours = getattr(imported(place), name)(4, 9), getattr(adapters(), name)(4, 9)
     if hasattr(theirs, "update"):
         theirs.update(0.2)
     ours.load_state_dict(theirs.state_dict())
@@ -108,7 +108,7 @@ def test_the_speaker_model_gives_the_numbers_of_its_own_losses(name) -> None:
 def test_a_batch_of_one_speaker() -> None:
     """The model squeezes its labels to a scalar, at which ESPnet's own losses stumble."""
     frames, label = torch.randn(1, 6, 4), torch.tensor([[2]])
-    theirs = peer("espnet2.spk.loss.softmax").Softmax(4, 7)
+    theirs = imported("espnet2.spk.loss.softmax").Softmax(4, 7)
     with pytest.raises((RuntimeError, ValueError, IndexError)):
         speaker_model(theirs)(frames, spk_labels=label)
     for head in (adapters().Softmax(4, 7), adapters().SpeakerLoss(scriptable.SphereFace2(4, 7))):
@@ -129,7 +129,7 @@ def test_any_other_head_in_the_speaker_model() -> None:
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_the_plain_head_is_refused_by_the_speaker_model(name) -> None:
-    typeguard = peer("typeguard")
+    typeguard = imported("typeguard")
     with pytest.raises(typeguard.TypeCheckError, match="AbsLoss"):
         speaker_model(getattr(scriptable, name)(4, 7))
 
@@ -143,7 +143,7 @@ def test_the_weight_counts_once() -> None:
     loss = spoofing_loss({"binary_loss": ours}, frames, COLUMNS)
     assert float(loss) == pytest.approx(0.2818, abs=5e-5)
     assert float(scriptable.ASVSpoofBinaryLoss(weight=0.5)(PREDICTIONS, COLUMNS)) == float(loss)
-    theirs = peer("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=0.5)
+    theirs = imported("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=0.5)
     assert float(spoofing_loss({"binary_loss": theirs}, frames, COLUMNS)) == pytest.approx(
         float(loss), rel=1e-6
     )
@@ -154,7 +154,7 @@ def test_the_weight_counts_once() -> None:
 
 def test_one_column_of_predictions() -> None:
     frames, label = torch.tensor([[[0.8]], [[-0.3]], [[2.0]]]), torch.tensor([[1], [0], [0]])
-    theirs = peer("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=2.0)
+    theirs = imported("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=2.0)
     results = []
     for loss in (theirs, adapters().ASVSpoofBinaryLoss(weight=2.0)):
         results.append(float(spoofing_loss({"binary_loss": loss}, frames, label)))
@@ -184,6 +184,6 @@ def test_the_spoofing_model_takes_the_heads_over_frames(name) -> None:
 
 @pytest.mark.parametrize("name", ["ASVSpoofBinaryLoss", "ASVSpoofAMSoftmaxLoss"])
 def test_the_plain_head_is_refused_by_the_spoofing_model(name) -> None:
-    typeguard = peer("typeguard")
+    typeguard = imported("typeguard")
     with pytest.raises(typeguard.TypeCheckError, match="AbsASVSpoofLoss"):
         spoofing_model({"binary_loss": getattr(scriptable, name)()})

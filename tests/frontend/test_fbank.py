@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from frontend_helpers import SAMPLES, broadband, deviation, noise, periodic
-from peers import peer
+from toolkits import imported
 from torch import Tensor
 
 from scriptable import CepstralNorm, Fbank
@@ -26,7 +26,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def theirs(waveform: Tensor, **given: Any) -> Tensor:
-    return peer("speechbrain.lobes.features").Fbank(**given)(waveform).transpose(1, 2)
+    return imported("speechbrain.lobes.features").Fbank(**given)(waveform).transpose(1, 2)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -40,7 +40,7 @@ def test_equals_speechbrain(name: str) -> None:
 
 @pytest.mark.parametrize("std_norm", [False, True])
 def test_speech_equals_speechbrain_with_its_normalisation(std_norm: bool, speech: Tensor) -> None:
-    module = peer("speechbrain.processing.features")
+    module = imported("speechbrain.processing.features")
     after = module.InputNormalization(norm_type="sentence", std_norm=std_norm)
     plain = theirs(speech, n_mels=80).transpose(1, 2)
     expected = after(plain, torch.ones(len(speech))).transpose(1, 2)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable
 
-import peers
 import pytest
+import toolkits
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +35,7 @@ def test_aam_keeps_float64() -> None:
     one = torch.ones_like(cosine)
     reference = math.cos(math.acos(0.3) + 0.2)
     ours = scriptable.AdditiveAngularMargin(0.2)(cosine, one)
-    theirs = peers.speechbrain_losses().AdditiveAngularMargin(0.2)(cosine, one)
+    theirs = toolkits.speechbrain_losses().AdditiveAngularMargin(0.2)(cosine, one)
     assert abs(float(ours) - reference) < 1e-15
     assert 1e-10 < abs(float(theirs) - reference) < 1e-6
 
@@ -51,7 +51,9 @@ class Broken(nn.Module):
 
 def test_the_softmax_wrapper_swallows_no_error() -> None:
     outputs, targets = torch.randn(4, 1, 3), torch.zeros(4, 1)
-    assert math.isfinite(peers.speechbrain_losses().LogSoftmaxWrapper(Broken())(outputs, targets))
+    assert math.isfinite(
+        toolkits.speechbrain_losses().LogSoftmaxWrapper(Broken())(outputs, targets)
+    )
     with pytest.raises(TypeError, match="inside"):
         scriptable.LogSoftmaxWrapper(Broken())(outputs, targets)
 
@@ -59,7 +61,7 @@ def test_the_softmax_wrapper_swallows_no_error() -> None:
 def test_the_softmax_wrapper_honours_lengths() -> None:
     outputs, targets = torch.tensor([[[3.0, 0.0]], [[0.0, 3.0]]]), torch.zeros(2, 1)
     length = torch.tensor([0.3, 0.0])
-    theirs = peers.speechbrain_losses().LogSoftmaxWrapper(nn.Identity())
+    theirs = toolkits.speechbrain_losses().LogSoftmaxWrapper(nn.Identity())
     ours = scriptable.LogSoftmaxWrapper(nn.Identity())
     first = math.log1p(math.exp(-3.0))
     assert float(theirs(outputs, targets, length)) == pytest.approx(first + 1.5)

@@ -5,7 +5,7 @@ import torch
 from ge2e_reference import ge2e_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, numbers
+from toolkits import deviation, numbers
 
 from scriptable import AngularPrototypical, GE2ELoss, Prototypical
 

@@ -10,7 +10,7 @@ import types
 
 import pytest
 import torch
-from peers import clone, deviation, numbers
+from toolkits import clone, deviation, numbers
 from torch import Tensor, nn
 
 from scriptable import AMSoftmax, GE2ELoss, SphereFace2, ge2e_loss, sphereface2_loss

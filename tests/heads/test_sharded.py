@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing as mp
-from peers import deviation
 from sharded_helpers import run_rank
+from toolkits import deviation
 
 from scriptable import AAMSoftmax, ArcMarginProduct_intertopk_subcenter, GE2ELoss
 from scriptable.heads.sharded import class_range

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-import peers
 import pytest
+import toolkits
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -142,7 +142,9 @@ def test_whole_numbers_that_are_not_one_hot_are_refused(row: list[int]) -> None:
             head(_draw(2, DIM).float(), label)
 
 
-@pytest.mark.parametrize("peer", [peers.espnet_aam, peers.espnet_softmax, peers.espnet_arc])
-def test_the_peer_refuses_them(peer: Callable[[int, int], nn.Module]) -> None:
+@pytest.mark.parametrize(
+    "theirs", [toolkits.espnet_aam, toolkits.espnet_softmax, toolkits.espnet_arc]
+)
+def test_espnet_refuses_them(theirs: Callable[[int, int], nn.Module]) -> None:
     with pytest.raises(RuntimeError, match="must match"):
-        peer(DIM, 3)(_draw(2, DIM).float(), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]))
+        theirs(DIM, 3)(_draw(2, DIM).float(), torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]))

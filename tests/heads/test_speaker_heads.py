@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 
-import peers
 import pytest
+import toolkits
 import torch
-from peers import deviation, numbers
+from toolkits import deviation, numbers
 from torch import Tensor, nn
 
 import scriptable
@@ -26,7 +26,7 @@ LABEL = torch.tensor([1, 0])
 
 def constructed(module: str, name: str, **config: float) -> nn.Module:
     """ESPnet's head with the one call that its constructor lacks."""
-    theirs = getattr(peers.peer(f"espnet2.asvspoof.loss.{module}"), name)
+    theirs = getattr(toolkits.imported(f"espnet2.asvspoof.loss.{module}"), name)
     with pytest.raises(AttributeError):
         theirs(**config)
     fixed = theirs.__new__(theirs)

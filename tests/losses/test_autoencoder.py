@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, peer, speechbrain_losses
+from toolkits import deviation, imported, speechbrain_losses
 from torch import Tensor, nn
 
 import scriptable
@@ -77,7 +77,7 @@ def test_variational_equals_speechbrain(
     padded: bool,
     last: bool,
 ) -> None:
-    sb, output = speechbrain_losses(), peer("speechbrain.nnet.autoencoders")
+    sb, output = speechbrain_losses(), imported("speechbrain.nnet.autoencoders")
     inputs = [x.to(dtype) for x in tensors(seed, batch, frames, *extra)]
     len_dim = 1
     if last and extra:
@@ -117,7 +117,7 @@ def test_plain_equals_speechbrain(
     reduction: str,
     padded: bool,
 ) -> None:
-    sb, output = speechbrain_losses(), peer("speechbrain.nnet.autoencoders")
+    sb, output = speechbrain_losses(), imported("speechbrain.nnet.autoencoders")
     rec, _, _, targets = (x.to(dtype) for x in tensors(seed, batch, frames, 3))
     length = lengths(seed, batch, frames) if padded else None
     ours = scriptable.AutoencoderLoss(REC_LOSSES[rec_loss](scriptable))
@@ -140,7 +140,7 @@ def test_every_tuple_is_taken_alike() -> None:
     rec, mean, log_var, targets = tensors(1, 3, 5, 2)
     loss = scriptable.VariationalAutoencoderLoss()
     ours = packed(rec, mean, log_var)
-    theirs = peer("speechbrain.nnet.autoencoders").VariationalAutoencoderOutput(*ours)
+    theirs = imported("speechbrain.nnet.autoencoders").VariationalAutoencoderOutput(*ours)
     expected = loss(ours, targets)
     assert torch.equal(loss(theirs, targets), expected)
     assert torch.equal(loss(tuple(ours), targets), expected)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, speechbrain_losses
 from sequence_helpers import Sequences, ctc_by_enumeration, sequences, value_and_gradient
+from toolkits import deviation, speechbrain_losses
 from torch import Tensor
 
 from export.backends import Source

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from hypothesis import given, settings
-from peers import deviation, speechbrain_losses
 from sequence_helpers import Sequences, collapse, sequences, value_and_gradient
+from toolkits import deviation, speechbrain_losses
 from torch import Tensor
 
 from scriptable import CTCLossKD, ctc_loss, ctc_loss_kd
@@ -40,8 +40,8 @@ def test_equals_speechbrain_in_value_and_gradient(case: Sequences) -> None:
 
     def theirs(logits: Tensor) -> Tensor:
         log_probs = logits.log_softmax(-1)
-        peer = speechbrain_losses().ctc_loss_kd
-        return peer(log_probs, teacher, case.input_lens, case.blank, "cpu")
+        theirs_kd = speechbrain_losses().ctc_loss_kd
+        return theirs_kd(log_probs, teacher, case.input_lens, case.blank, "cpu")
 
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         logits = case.logits.to(dtype)

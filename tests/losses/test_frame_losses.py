@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import peers
 import pytest
+import toolkits
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation
+from toolkits import deviation
 from torch import Tensor, nn
 
 import scriptable
@@ -93,7 +93,7 @@ Keywords = dict[str, Any]
 @DTYPES
 @pytest.mark.parametrize("name", ["l1_loss", "mse_loss"])
 def test_regression(name: str, dtype: torch.dtype) -> None:
-    theirs = getattr(peers.speechbrain_losses(), name)
+    theirs = getattr(toolkits.speechbrain_losses(), name)
 
     @FRESH
     @given(draws(), st.integers(0, 3))
@@ -115,7 +115,7 @@ def test_regression(name: str, dtype: torch.dtype) -> None:
 @DTYPES
 @pytest.mark.parametrize("utterances", [False, True])
 def test_nll(utterances: bool, dtype: torch.dtype) -> None:
-    theirs = peers.speechbrain_losses().nll_loss
+    theirs = toolkits.speechbrain_losses().nll_loss
 
     @FRESH
     @given(draws(), st.sampled_from([0.0, 0.1, 1.0]), st.booleans())
@@ -164,7 +164,7 @@ def test_nll_weights_and_smoothing_equal_cross_entropy(d: Draw, smoothing, weigh
 @DTYPES
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_bce(rank: int, dtype: torch.dtype) -> None:
-    whole = peers.speechbrain_losses()
+    whole = toolkits.speechbrain_losses()
     theirs = whole.bce_loss
 
     @FRESH
@@ -207,7 +207,7 @@ def test_bce(rank: int, dtype: torch.dtype) -> None:
 
 @DTYPES
 def test_kldiv(dtype: torch.dtype) -> None:
-    theirs = peers.speechbrain_losses().kldiv_loss
+    theirs = toolkits.speechbrain_losses().kldiv_loss
 
     @FRESH
     @given(draws(["sum", "batchmean"]), st.floats(0.01, 0.9), st.booleans())
@@ -229,7 +229,7 @@ def test_kldiv(dtype: torch.dtype) -> None:
 @FRESH
 @given(d=draws())
 def test_kldiv_without_smoothing(dtype: torch.dtype, d: Draw) -> None:
-    theirs = peers.speechbrain_losses().kldiv_loss
+    theirs = toolkits.speechbrain_losses().kldiv_loss
     keywords: Keywords = {"length": d.length(), "reduction": d.reduction}
     shape = (d.batch, d.frames)
     compare(
@@ -243,7 +243,7 @@ def test_kldiv_without_smoothing(dtype: torch.dtype, d: Draw) -> None:
 @FRESH
 @given(draws(), st.booleans())
 def test_classification_error(d: Draw, utterances: bool) -> None:
-    theirs = peers.speechbrain_losses().classification_error
+    theirs = toolkits.speechbrain_losses().classification_error
     shape = (d.batch,) if utterances else (d.batch, d.frames)
     keywords: Keywords = {
         "length": None if utterances else d.length(),
@@ -262,7 +262,7 @@ def test_classification_error(d: Draw, utterances: bool) -> None:
 @FRESH
 @given(d=draws(), beta=st.floats(0.01, 1.0), max_weight=st.floats(1.0, 200.0))
 def test_distance_diff(dtype: torch.dtype, d: Draw, beta: float, max_weight: float) -> None:
-    theirs = peers.speechbrain_losses().distance_diff_loss
+    theirs = toolkits.speechbrain_losses().distance_diff_loss
     targets = d.labels(d.batch).double() + 0.375
     keywords: Keywords = {
         "length": d.length(),
@@ -281,7 +281,7 @@ def test_distance_diff(dtype: torch.dtype, d: Draw, beta: float, max_weight: flo
 @DTYPES
 @pytest.mark.parametrize("mask_shape", ["targets", "predictions", "loss"])
 def test_masked_loss(mask_shape: str, dtype: torch.dtype) -> None:
-    theirs = peers.speechbrain_losses().compute_masked_loss
+    theirs = toolkits.speechbrain_losses().compute_masked_loss
 
     @FRESH
     @given(draws())
@@ -307,7 +307,7 @@ def test_masked_loss(mask_shape: str, dtype: torch.dtype) -> None:
 @FRESH
 @given(draws(), st.floats(0.0, 1.0))
 def test_reduce_loss(d: Draw, smoothing: float) -> None:
-    theirs = peers.speechbrain_losses()
+    theirs = toolkits.speechbrain_losses()
     loss = d.normal(d.batch, d.frames)
     mask = theirs.compute_length_mask(loss, d.length())
     log_p = d.normal(d.batch, d.classes, d.frames).log_softmax(1)
@@ -324,7 +324,7 @@ def test_reduce_loss(d: Draw, smoothing: float) -> None:
 @FRESH
 @given(draws(), st.sampled_from([1, 2]), st.sampled_from([torch.float32, torch.int64]))
 def test_length_mask(d: Draw, len_dim: int, dtype: torch.dtype) -> None:
-    theirs = peers.speechbrain_losses().compute_length_mask
+    theirs = toolkits.speechbrain_losses().compute_length_mask
     shape = (d.batch, d.frames, 3) if len_dim == 1 else (d.batch, 3, d.frames)
     data = torch.zeros(shape, dtype=dtype)
     reference = theirs(data, d.length(), len_dim)
@@ -336,7 +336,7 @@ def test_length_mask(d: Draw, len_dim: int, dtype: torch.dtype) -> None:
 @FRESH
 @given(d=draws())
 def test_distillation(dtype: torch.dtype, d: Draw) -> None:
-    theirs = peers.speechbrain_losses()
+    theirs = toolkits.speechbrain_losses()
     both = d.normal(2, d.batch, d.frames, d.classes)
     student, teacher = both[0].log_softmax(2).float(), both[1].softmax(2).float()
     length = torch.ones(d.batch).double() if d.length() is None else d.length()
@@ -355,7 +355,7 @@ def test_distillation(dtype: torch.dtype, d: Draw) -> None:
 def test_margins_and_their_softmax(d: Draw, step: int, scale: float, kind: str) -> None:
     # The peer's one-hot targets are float32, and round a margin that float32 does not hold.
     margin = step / 64
-    theirs = peers.speechbrain_losses()
+    theirs = toolkits.speechbrain_losses()
     cosines = 0.9 * torch.tanh(d.normal(d.batch, 1, d.classes))
     one_hot = nn.functional.one_hot(d.labels(d.batch), d.classes).double()
     # The peer's AAM works in float32 whatever it is given, see test_aam_keeps_float64.

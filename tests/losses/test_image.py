@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, numbers, speechbrain_losses
+from toolkits import deviation, numbers, speechbrain_losses
 from torch import Tensor
 
 import scriptable

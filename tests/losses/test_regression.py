@@ -3,12 +3,12 @@
 import io
 import re
 
-import peers
 import pytest
+import toolkits
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation
+from toolkits import deviation
 from torch import Tensor
 
 from scriptable import L1Loss, MSELoss, l1_loss, mse_loss, truncate
@@ -57,7 +57,7 @@ def value_and_gradient(function, predictions, targets, *rest, **options) -> tupl
 @every_loss
 def test_equals_speechbrain(name, reduction, dtype) -> None:
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
-    theirs = getattr(peers.speechbrain_losses(), name)
+    theirs = getattr(toolkits.speechbrain_losses(), name)
 
     @FRESH
     @given(batches())
@@ -157,13 +157,13 @@ def test_padding_reaches_neither_value_nor_gradient(name, reduction, garbage) ->
 def test_nan_in_padding_poisons_the_peer(name) -> None:
     predictions, targets = torch.tensor([[1.0, NAN]]), torch.zeros(1, 2)
     length = torch.tensor([0.5])
-    assert getattr(peers.speechbrain_losses(), name)(predictions, targets, length).isnan()
+    assert getattr(toolkits.speechbrain_losses(), name)(predictions, targets, length).isnan()
     assert float(FUNCTIONS[name](predictions, targets, length)) == 1.0
 
 
 @every_loss
 def test_items_of_length_zero_contribute_nothing(name) -> None:
-    theirs, ours = getattr(peers.speechbrain_losses(), name), FUNCTIONS[name]
+    theirs, ours = getattr(toolkits.speechbrain_losses(), name), FUNCTIONS[name]
     predictions, targets = torch.tensor([[2.0, 2.0], [1.0, 1.0]]), torch.zeros(2, 2)
     none, some = torch.zeros(2), torch.tensor([0.0, 1.0])
     for reduction, peer, mine in [("mean", NAN, 0.0), ("batch", [NAN, NAN], [0.0, 0.0])]:
@@ -199,7 +199,7 @@ def test_lengths_are_rounded_half_up() -> None:
 def test_rounding_differs_from_the_peer(length, frames, peer_frames, our_frames) -> None:
     ones = torch.ones(1, frames)
     lengths = torch.tensor([length])
-    theirs = peers.speechbrain_losses().l1_loss
+    theirs = toolkits.speechbrain_losses().l1_loss
     for function, expected in ((theirs, peer_frames), (l1_loss, our_frames)):
         found = function(ones, 0 * ones, lengths, reduction="batchmean")
         assert float(found) == expected
@@ -211,7 +211,7 @@ def test_rounding_differs_from_the_peer(length, frames, peer_frames, our_frames)
 @pytest.mark.parametrize("reduction", ["sum", "maen"])
 def test_other_reductions_are_unreduced_in_the_peer(reduction) -> None:
     predictions, targets = torch.tensor([[1.0, 2.0, 3.0]]), torch.zeros(1, 3)
-    found = peers.speechbrain_losses().mse_loss(predictions, targets, reduction=reduction)
+    found = toolkits.speechbrain_losses().mse_loss(predictions, targets, reduction=reduction)
     assert found.tolist() == [[1.0, 4.0, 9.0]]
     if reduction == "sum":
         assert float(mse_loss(predictions, targets, reduction="sum")) == 14.0
@@ -291,7 +291,7 @@ def test_half_precision_does_not_overflow(name, dtype, reduction) -> None:
         torch.testing.assert_close(loss, torch.full_like(loss, factor * each))
         assert gradient.dtype == dtype
     if reduction == "mean":
-        theirs = getattr(peers.speechbrain_losses(), name)
+        theirs = getattr(toolkits.speechbrain_losses(), name)
         assert theirs(predictions.half(), targets.half()).isinf()
 
 

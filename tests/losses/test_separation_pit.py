@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, peer, speechbrain_losses
+from toolkits import deviation, imported, speechbrain_losses
 from torch import Tensor, nn
 
 import scriptable
@@ -78,7 +78,7 @@ def test_assignment_is_the_best_of_all_permutations(seed: int, sources: int) -> 
 @given(seed=SEEDS, sources=st.integers(6, 10))
 def test_assignment_of_many_sources_equals_scipy(seed: int, sources: int) -> None:
     cost = torch.randn(4, sources, sources, generator=torch.Generator().manual_seed(seed)).double()
-    solve = peer("scipy.optimize").linear_sum_assignment
+    solve = imported("scipy.optimize").linear_sum_assignment
     expected = [solve(item.numpy())[1].tolist() for item in cost]
     assert best_permutation(cost).tolist() == expected
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, peer, speechbrain_losses
 from sequence_helpers import (
     Sequences,
     sequences,
     transducer_by_enumeration,
     value_and_gradient,
 )
+from toolkits import deviation, imported, speechbrain_losses
 from torch import Tensor
 
 from export.backends import Source
@@ -51,7 +51,7 @@ def by_scripted(case: Sequences, logits: Tensor) -> Tensor:
 def by_torchaudio(case: Sequences, reduction: str, logits: Tensor) -> Tensor:
     counts = frame_counts(case.target_lens, case.targets.shape[1]).int()
     frames = frame_counts(case.input_lens, logits.shape[1]).int()
-    rnnt_loss = peer("torchaudio.functional").rnnt_loss
+    rnnt_loss = imported("torchaudio.functional").rnnt_loss
     # It refuses a batch whose longest item is padded, too.
     logits = logits[:, : frames.max(), : counts.max() + 1].contiguous()
     targets = case.targets[:, : counts.max()].int().contiguous()

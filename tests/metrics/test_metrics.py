@@ -103,7 +103,7 @@ print(json.dumps(found))
 
 def test_min_dcf_equals_speechbrain() -> None:
     if importlib.util.find_spec("speechbrain") is None:
-        pytest.skip("peer speechbrain is not installed: make peers")
+        pytest.skip("speechbrain is not installed: make toolkits")
     drawn = []
     for size in range(4, 24):
         labels = torch.arange(size) % 2

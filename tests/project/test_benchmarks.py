@@ -107,7 +107,7 @@ def test_a_missing_peer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     sides = Sides(work(lambda a: a.sum(), [x]), peer)
     found = measure(Case("sum", "2", lambda device: sides, "speechbrain"), "cpu", BRIEF)
     assert found.missing is not None
-    assert found.missing["reason"] == "speechbrain is not installed: make peers"
+    assert found.missing["reason"] == "speechbrain is not installed: make toolkits"
     assert set(found.records[0]) == RECORD_KEYS
     assert found.records[0]["ratio"] is None and found.records[0]["ours_ms"] > 0
 
@@ -183,7 +183,7 @@ def test_a_training_step_is_measured_in_the_modes_that_agree(
 @pytest.fixture
 def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a quick run of one row writes."""
-    pytest.importorskip("speechbrain", reason="peer speechbrain is not installed: make peers")
+    pytest.importorskip("speechbrain", reason="speechbrain is not installed: make toolkits")
     monkeypatch.setattr(
         machine, "import_seconds", lambda rounds: {"torch_s": 2.0, "scriptable_s": 0.1}
     )

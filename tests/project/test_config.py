@@ -6,7 +6,7 @@ from typing import Any, Literal, Optional
 import pytest
 import torch
 import yaml
-from peers import peer
+from toolkits import imported
 from torch import Tensor, nn
 
 import scriptable
@@ -100,7 +100,7 @@ def test_deepfense_argument_names_of_oc_softmax_are_taken() -> None:
 
 
 def test_every_configuration_of_deepfense_builds() -> None:
-    folder = Path(str(peer("deepfense").__file__)).parent / "config"
+    folder = Path(str(imported("deepfense").__file__)).parent / "config"
     documents = [yaml.safe_load(path.read_text()) for path in sorted(folder.rglob("*.yaml"))]
     assert len(documents) >= 8
     for document in documents:
@@ -112,8 +112,8 @@ def test_every_configuration_of_deepfense_builds() -> None:
 
 
 def test_a_sum_equals_deepfense_detector_from_its_own_checkpoint() -> None:
-    peer("deepfense.models.losses")
-    build_theirs = peer("deepfense.utils.registry").build_loss
+    imported("deepfense.models.losses")
+    build_theirs = imported("deepfense.utils.registry").build_loss
     entries = yaml.safe_load(FLAT)["model"]["loss"]
     entries[1]["class_weights"] = [0.3, 0.7]
     theirs = nn.ModuleDict({"losses": nn.ModuleList([build_theirs(e["type"], e) for e in entries])})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peers import peer
+from toolkits import imported
 
 import corpus
 from export.errors import InputError
@@ -31,7 +31,7 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 )
 def test_example(name: str, launcher: list[str], needs: str, tmp_path: Path) -> None:
     if needs.startswith("speechbrain"):
-        peer(needs)
+        imported(needs)
     elif needs:
         pytest.importorskip(needs, reason=f"{needs} is not installed: pip install -e '.[examples]'")
     ran = subprocess.run(

@@ -209,7 +209,7 @@ print(json.dumps(found.scoremat[order].tolist()))
 
 def test_plda_equals_speechbrain() -> None:
     if find_spec("speechbrain") is None:
-        pytest.skip("peer speechbrain is not installed: make peers")
+        pytest.skip("speechbrain is not installed: make toolkits")
     mean, factor, within = normal(1, 4), normal(2, 4, 3), covariance(3, 4) + 0.5 * torch.eye(4)
     enrolled, test = normal(4, 3, 4), normal(5, 2, 4)
     parts = [x.tolist() for x in (mean, factor, within, enrolled, test)]

@@ -1,4 +1,4 @@
-"""The heads and losses of the peers, as oracles: thin constructors, imported on use."""
+"""The heads and losses of the compared toolkits, as oracles: thin constructors, imported on use."""
 
 import importlib
 import importlib.util
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 DEEPFENSE = "deepfense.models.losses."
 
 
-def peer(module_name: str) -> ModuleType:
-    """A peer's module; without the peer the test is skipped with the command that brings it."""
+def imported(module_name: str) -> ModuleType:
+    """A toolkit's module; without it the test is skipped with the command that brings it."""
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         package = module_name.partition(".")[0]
-        pytest.skip(f"peer {package} is not installed ({error}): make peers")
+        pytest.skip(f"{package} is not installed ({error}): make toolkits")
     # SpeechBrain switches TorchScript's profiling off for the whole process, and with it the order
     # in which a scripted head raises.
     torch._C._jit_set_profiling_executor(True)
@@ -66,7 +66,7 @@ def deepfense_am_softmax(
         "class_weights": class_weights,
         "bonafide_label": bonafide_label,
     }
-    return peer(DEEPFENSE + "am_softmax").AMSoftmaxLoss(config)
+    return imported(DEEPFENSE + "am_softmax").AMSoftmaxLoss(config)
 
 
 def deepfense_a_softmax(
@@ -79,7 +79,7 @@ def deepfense_a_softmax(
         "bonafide_label": bonafide_label,
         **others,
     }
-    return peer(DEEPFENSE + "a_softmax").ASoftmaxLoss(config)
+    return imported(DEEPFENSE + "a_softmax").ASoftmaxLoss(config)
 
 
 def deepfense_oc_softmax(
@@ -97,7 +97,7 @@ def deepfense_oc_softmax(
         "alpha": alpha,
         "bonafide_label": bonafide_label,
     }
-    return peer(DEEPFENSE + "oc_softmax").OCSoftmaxLoss(config)
+    return imported(DEEPFENSE + "oc_softmax").OCSoftmaxLoss(config)
 
 
 def deepfense_cross_entropy(
@@ -112,15 +112,15 @@ def deepfense_cross_entropy(
         "class_weights": class_weights,
         "bonafide_label": bonafide_label,
     }
-    return peer(DEEPFENSE + "cross_entropy").CrossEntropy(config)
+    return imported(DEEPFENSE + "cross_entropy").CrossEntropy(config)
 
 
 def espnet_binary_loss(weight: float = 1.0) -> nn.Module:
-    return peer("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=weight)
+    return imported("espnet2.asvspoof.loss.binary_loss").ASVSpoofBinaryLoss(weight=weight)
 
 
 def speechbrain_losses() -> ModuleType:
-    module = peer("speechbrain.nnet.losses")
+    module = imported("speechbrain.nnet.losses")
     # Its placeholders for optional packages fail when hypothesis looks through the loaded modules.
     for name, loaded in list(sys.modules.items()):
         if type(loaded).__module__ == "speechbrain.utils.importutils":
@@ -147,14 +147,14 @@ def loss_and_gradients(
 
 
 def with_centres(theirs: nn.Module, centres: Tensor) -> nn.Module:
-    """A peer's head whose centres are the columns of ``centres``."""
+    """A toolkit's head whose centres are the columns of ``centres``."""
     with torch.no_grad():
         theirs.mapper.weight.copy_(centres)
     return theirs
 
 
 def adopt(ours: nn.Module, theirs: nn.Module) -> nn.Module:
-    """Our head with the peer's checkpoint, loaded strictly."""
+    """Our head with the toolkit's checkpoint, loaded strictly."""
     ours.load_state_dict(theirs.state_dict())
     return ours
 
@@ -164,13 +164,13 @@ def numbers(tensor: Tensor) -> list[float]:
 
 
 def espnet_softmax(nout: int, nclasses: int) -> nn.Module:
-    return peer("espnet2.spk.loss.softmax").Softmax(nout, nclasses)
+    return imported("espnet2.spk.loss.softmax").Softmax(nout, nclasses)
 
 
 def espnet_aam(nout: int, nclasses: int, **config: Any) -> nn.Module:
-    return peer("espnet2.spk.loss.aamsoftmax").AAMSoftmax(nout, nclasses, **config)
+    return imported("espnet2.spk.loss.aamsoftmax").AAMSoftmax(nout, nclasses, **config)
 
 
 def espnet_arc(nout: int, nclasses: int, **config: Any) -> nn.Module:
-    module = peer("espnet2.spk.loss.aamsoftmax_subcenter_intertopk")
+    module = imported("espnet2.spk.loss.aamsoftmax_subcenter_intertopk")
     return module.ArcMarginProduct_intertopk_subcenter(nout, nclasses, **config)

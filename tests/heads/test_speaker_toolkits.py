@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import peers
 import pytest
+import toolkits
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import deviation, numbers
+from toolkits import deviation, numbers
 from torch import Tensor, nn
 
 from scriptable import AAMSoftmax, ArcMarginProduct_intertopk_subcenter, Softmax
@@ -44,18 +44,21 @@ def cases(draw: Callable[..., Any], head: str, lengths: list[float]) -> Case:
         draw(st.integers(7, 12)),
     )
     if head == "softmax":
-        ours, theirs = in_double(lambda: Softmax(dim, classes)), peers.espnet_softmax(dim, classes)
+        ours, theirs = (
+            in_double(lambda: Softmax(dim, classes)),
+            toolkits.espnet_softmax(dim, classes),
+        )
     else:
         margin, easy = draw(st.floats(0.0, 1.2)), draw(st.booleans())
         if head == "aam":
             config: dict[str, Any] = {"scale": draw(st.floats(1.0, 40.0))}
             make = AAMSoftmax
-            theirs = peers.espnet_aam(dim, classes, margin=margin, easy_margin=easy, **config)
+            theirs = toolkits.espnet_aam(dim, classes, margin=margin, easy_margin=easy, **config)
         else:
             config = {"K": draw(st.integers(1, 4)), "k_top": draw(st.integers(0, 6))}
             config |= {"mp": draw(st.floats(0.0, 0.2)), "do_lm": draw(st.booleans())}
             make = ArcMargin
-            theirs = peers.espnet_arc(dim, classes, margin=margin, easy_margin=easy, **config)
+            theirs = toolkits.espnet_arc(dim, classes, margin=margin, easy_margin=easy, **config)
             # Until its update is called the peer ignores mp, and below 0.001 again.
             theirs.update(margin if margin > 0.001 else 0.0)
             margin = margin if margin > 0.001 else 0.0
@@ -169,7 +172,7 @@ def test_large_margin_drops_the_penalty() -> None:
 
 def pair(**config: Any) -> tuple[nn.Module, nn.Module]:
     """The peer's head and ours with its centres."""
-    theirs = peers.espnet_arc(2, 3, K=1, **config)
+    theirs = toolkits.espnet_arc(2, 3, K=1, **config)
     with torch.no_grad():
         theirs.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
     ours = ArcMargin(2, 3, K=1, **config)
@@ -232,7 +235,7 @@ def test_collinear_embeddings_are_nan_in_the_peer() -> None:
     # Beyond 1 by rounding: the peer's loss, too.
     torch.manual_seed(0)
     weight = torch.randn(50, 7)
-    big = peers.espnet_arc(7, 50, K=1)
+    big = toolkits.espnet_arc(7, 50, K=1)
     mine = ArcMargin(7, 50, K=1)
     with torch.no_grad():
         big.weight.copy_(weight)

@@ -4,12 +4,12 @@ import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import peers
 import pytest
+import toolkits
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import adopt, deviation, loss_and_gradients, numbers, with_centres
+from toolkits import adopt, deviation, loss_and_gradients, numbers, with_centres
 from torch import Tensor, nn
 
 from scriptable import (
@@ -51,7 +51,7 @@ def cases(draw: Callable[..., Any], head: str) -> Case:
     if head == "am":
         margin, s = draw(st.floats(0.0, 0.6)), draw(st.floats(1.0, 30.0))
         ours = AMSoftmax(*shape, margin, s, class_weights=weights, bonafide_label=bonafide)
-        theirs = peers.deepfense_am_softmax(*shape, weights, bonafide, margin, s)
+        theirs = toolkits.deepfense_am_softmax(*shape, weights, bonafide, margin, s)
     elif head == "a":
         config = {
             "gamma": draw(st.floats(0.0, 2.0)),
@@ -60,16 +60,16 @@ def cases(draw: Callable[..., Any], head: str) -> Case:
         }
         power = draw(st.integers(1, 5))
         ours = ASoftmax(*shape, power, bonafide_label=bonafide, **config)
-        theirs = peers.deepfense_a_softmax(*shape, power, bonafide, **config)
+        theirs = toolkits.deepfense_a_softmax(*shape, power, bonafide, **config)
     elif head == "oc":
         # The peer's Softplus leaves log(1 + eˣ) above 20, see test_softplus_threshold_differs.
         config = {"m_real": draw(st.floats(0.3, 0.9)), "m_fake": draw(st.floats(-0.5, 0.3))}
         config["alpha"] = draw(st.floats(1.0, 10.0))
         ours = OCSoftmax(dim, bonafide_label=bonafide, **config)
-        theirs = peers.deepfense_oc_softmax(dim, **config)
+        theirs = toolkits.deepfense_oc_softmax(dim, **config)
     else:
         ours = CrossEntropy(*shape, class_weights=weights, bonafide_label=bonafide)
-        theirs = peers.deepfense_cross_entropy(*shape, weights, bonafide)
+        theirs = toolkits.deepfense_cross_entropy(*shape, weights, bonafide)
     scale = draw(st.sampled_from([1.0, 4.0]))
     labels = torch.randint(0, n_classes, (batch,))
     return Case(ours, theirs, labels, (batch, dim), scale, seed, bonafide)
@@ -141,7 +141,7 @@ def test_binary_loss_equals_espnet_where_it_is_not_saturated(seed, batch, shift)
     labels = torch.randint(0, 2, (batch, 2))
     # Up to 4 in size; beyond, 1 − sigmoid loses digits in the peer (6e-8·eˣ in float32).
     logits = (8 * (torch.rand(batch, 2) + shift) - 4).clamp(-4, 4)
-    theirs = peers.espnet_binary_loss()
+    theirs = toolkits.espnet_binary_loss()
     expected = loss_and_gradients(theirs, logits, labels)
     actual = loss_and_gradients(ASVSpoofBinaryLoss(), logits, labels)
     assert deviation(actual[0], expected[0]) <= 1e-5
@@ -171,16 +171,16 @@ def test_checkpoints_of_the_peer_load_strictly(
     theirs_weights = [0.2, 3.0, 0.5, 1.0][:n_classes] if weighted else None
     our_weights = [4.0, 1.0, 0.1, 0.3][:n_classes] if ours_weighted else None
     if head == "am":
-        theirs = peers.deepfense_am_softmax(8, n_classes, theirs_weights, bonafide)
+        theirs = toolkits.deepfense_am_softmax(8, n_classes, theirs_weights, bonafide)
         ours = AMSoftmax(8, n_classes, class_weights=our_weights, bonafide_label=bonafide)
     elif head == "ce":
-        theirs = peers.deepfense_cross_entropy(8, n_classes, theirs_weights, bonafide)
+        theirs = toolkits.deepfense_cross_entropy(8, n_classes, theirs_weights, bonafide)
         ours = CrossEntropy(8, n_classes, class_weights=our_weights, bonafide_label=bonafide)
     elif head == "a":
-        theirs = peers.deepfense_a_softmax(8, n_classes, bonafide_label=bonafide)
+        theirs = toolkits.deepfense_a_softmax(8, n_classes, bonafide_label=bonafide)
         ours = ASoftmax(8, n_classes, bonafide_label=bonafide)
     else:
-        theirs = peers.deepfense_oc_softmax(8)
+        theirs = toolkits.deepfense_oc_softmax(8)
         ours = OCSoftmax(8, bonafide_label=bonafide)
     torch.save(theirs.state_dict(), tmp_path / "head.pt")
     missing, unexpected = ours.load_state_dict(torch.load(tmp_path / "head.pt"), strict=True)
@@ -210,8 +210,8 @@ def test_checkpoints_of_the_peer_load_strictly(
 @pytest.mark.parametrize("head", ["am", "ce"])
 def test_the_class_weights_of_a_checkpoint_are_adopted(head) -> None:
     make, build = {
-        "am": (peers.deepfense_am_softmax, AMSoftmax),
-        "ce": (peers.deepfense_cross_entropy, CrossEntropy),
+        "am": (toolkits.deepfense_am_softmax, AMSoftmax),
+        "ce": (toolkits.deepfense_cross_entropy, CrossEntropy),
     }[head]
     theirs = make(4, 2, [1.0, 9.0])
     ours = build(4)
@@ -233,7 +233,7 @@ EMBEDDING, SPOOF, BONAFIDE = torch.tensor([[3.0, 4.0]]), torch.tensor([0]), torc
 
 
 def test_score_of_a_softmax_differs_by_the_norm() -> None:
-    theirs = with_centres(peers.deepfense_a_softmax(2), torch.eye(2))
+    theirs = with_centres(toolkits.deepfense_a_softmax(2), torch.eye(2))
     ours = adopt(ASoftmax(2), theirs)
     assert numbers(theirs.get_score(EMBEDDING)) == pytest.approx([1.0], abs=1e-6)
     assert numbers(theirs.get_score(10 * EMBEDDING)) == pytest.approx([10.0], abs=1e-5)
@@ -242,13 +242,13 @@ def test_score_of_a_softmax_differs_by_the_norm() -> None:
 
 
 def test_score_of_am_softmax_differs_by_the_scale() -> None:
-    theirs = with_centres(peers.deepfense_am_softmax(2), torch.eye(2))
+    theirs = with_centres(toolkits.deepfense_am_softmax(2), torch.eye(2))
     assert numbers(theirs.get_score(EMBEDDING)) == pytest.approx([6.0], abs=1e-5)
     assert numbers(adopt(AMSoftmax(2), theirs).score(EMBEDDING)) == pytest.approx([0.2], abs=1e-6)
 
 
 def test_score_of_cross_entropy_is_one_logit_in_the_peer() -> None:
-    theirs = peers.deepfense_cross_entropy(2)
+    theirs = toolkits.deepfense_cross_entropy(2)
     theirs.load_state_dict({"fc.weight": torch.eye(2), "fc.bias": torch.zeros(2)})
     assert numbers(theirs.get_score(EMBEDDING)) == [4.0]
     assert numbers(adopt(CrossEntropy(2), theirs).score(EMBEDDING)) == [1.0]
@@ -258,7 +258,7 @@ def test_oc_softmax_of_the_peer_ignores_the_bonafide_label() -> None:
     centre = torch.tensor([[1.0], [0.0]])
     found = {}
     for bonafide in (0, 1):
-        theirs = with_centres(peers.deepfense_oc_softmax(2, bonafide_label=bonafide), centre)
+        theirs = with_centres(toolkits.deepfense_oc_softmax(2, bonafide_label=bonafide), centre)
         ours = adopt(OCSoftmax(2, bonafide_label=bonafide), theirs)
         found[bonafide] = numbers(theirs(EMBEDDING, SPOOF)) + numbers(ours(EMBEDDING, SPOOF))
     assert found[1] == pytest.approx([8.00034, 8.00034], abs=1e-4)
@@ -266,7 +266,7 @@ def test_oc_softmax_of_the_peer_ignores_the_bonafide_label() -> None:
 
 
 def test_oc_softmax_of_the_peer_extrapolates_over_labels() -> None:
-    theirs = with_centres(peers.deepfense_oc_softmax(2), torch.tensor([[1.0], [0.0]]))
+    theirs = with_centres(toolkits.deepfense_oc_softmax(2), torch.tensor([[1.0], [0.0]]))
     other = torch.tensor([2])
     assert numbers(theirs(EMBEDDING, other)) == pytest.approx([6.144e-6], rel=1e-2)
     assert numbers(adopt(OCSoftmax(2), theirs)(EMBEDDING, other)) == pytest.approx(
@@ -276,7 +276,7 @@ def test_oc_softmax_of_the_peer_extrapolates_over_labels() -> None:
 
 def test_softplus_threshold_differs() -> None:
     theirs = with_centres(
-        peers.deepfense_oc_softmax(2, 0.5, 0.2, 14.0), LENGTH * torch.eye(2)[:1].T
+        toolkits.deepfense_oc_softmax(2, 0.5, 0.2, 14.0), LENGTH * torch.eye(2)[:1].T
     )
     ours = adopt(OCSoftmax(2, alpha=14.0).double(), theirs.double())
     opposite = torch.tensor([[-1.0, 0.0]], dtype=torch.float64)
@@ -285,7 +285,7 @@ def test_softplus_threshold_differs() -> None:
 
 
 def test_centre_renormalisation_differs() -> None:
-    theirs = with_centres(peers.deepfense_am_softmax(2), torch.eye(2)).double()
+    theirs = with_centres(toolkits.deepfense_am_softmax(2), torch.eye(2)).double()
     ours = adopt(AMSoftmax(2).double(), theirs)
     on_the_centre = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     assert numbers(theirs.get_logits(on_the_centre) / 30) == pytest.approx(
@@ -293,7 +293,7 @@ def test_centre_renormalisation_differs() -> None:
     )
     assert numbers(ours.mapper(on_the_centre)) == [1.0, 0.0]
     # Below 1e-5 the peer does not bring a centre to length one at all.
-    short = with_centres(peers.deepfense_am_softmax(2), torch.eye(2) * 1e-6)
+    short = with_centres(toolkits.deepfense_am_softmax(2), torch.eye(2) * 1e-6)
     assert numbers(short.get_score(EMBEDDING)) == pytest.approx([0.6], abs=1e-5)
     assert numbers(adopt(AMSoftmax(2), short).score(EMBEDDING)) == pytest.approx([0.2], abs=1e-6)
 
@@ -301,9 +301,9 @@ def test_centre_renormalisation_differs() -> None:
 @pytest.mark.parametrize(
     ("make", "build", "loss"),
     [
-        (peers.deepfense_am_softmax, AMSoftmax, 9.000123),
-        (peers.deepfense_a_softmax, ASoftmax, 0.490129),
-        (peers.deepfense_oc_softmax, OCSoftmax, 10.000045),
+        (toolkits.deepfense_am_softmax, AMSoftmax, 9.000123),
+        (toolkits.deepfense_a_softmax, ASoftmax, 0.490129),
+        (toolkits.deepfense_oc_softmax, OCSoftmax, 10.000045),
     ],
 )
 def test_zero_embeddings_are_nan_in_the_peer(make, build, loss) -> None:
@@ -322,12 +322,12 @@ def test_zero_embeddings_are_nan_in_the_peer(make, build, loss) -> None:
 
 
 def test_annealing_is_lost_in_a_checkpoint_of_the_peer() -> None:
-    theirs = with_centres(peers.deepfense_a_softmax(2), torch.eye(2))
+    theirs = with_centres(toolkits.deepfense_a_softmax(2), torch.eye(2))
     ours = adopt(ASoftmax(2), theirs)
     for _ in range(100):
         theirs(EMBEDDING, BONAFIDE)
         ours(EMBEDDING, BONAFIDE)
-    theirs_again = adopt(peers.deepfense_a_softmax(2), theirs)
+    theirs_again = adopt(toolkits.deepfense_a_softmax(2), theirs)
     ours_again = adopt(ASoftmax(2), ours)
     assert numbers(theirs(EMBEDDING, BONAFIDE)) == pytest.approx([0.174845], abs=1e-5)
     assert numbers(theirs_again(EMBEDDING, BONAFIDE)) == pytest.approx([0.163657], abs=1e-5)
@@ -336,7 +336,7 @@ def test_annealing_is_lost_in_a_checkpoint_of_the_peer() -> None:
 
 
 def test_annealing_advances_in_eval_in_the_peer() -> None:
-    theirs = with_centres(peers.deepfense_a_softmax(2), torch.eye(2)).eval()
+    theirs = with_centres(toolkits.deepfense_a_softmax(2), torch.eye(2)).eval()
     ours = adopt(ASoftmax(2), theirs).eval()
     expected = [0.163657, 0.163767, 0.163876]
     assert [numbers(theirs(EMBEDDING, BONAFIDE))[0] for _ in range(3)] == pytest.approx(
@@ -353,25 +353,25 @@ def test_annealing_advances_in_eval_in_the_peer() -> None:
 
 
 def test_documented_configurations_that_the_peer_refuses() -> None:
-    oc = peers.peer(peers.DEEPFENSE + "oc_softmax").OCSoftmaxLoss
+    oc = toolkits.imported(toolkits.DEEPFENSE + "oc_softmax").OCSoftmaxLoss
     with pytest.raises(KeyError, match="w_posi"):
         oc({"embedding_dim": 192, "m_real": 0.5, "m_fake": 0.2})
-    a = peers.peer(peers.DEEPFENSE + "a_softmax").ASoftmaxLoss
+    a = toolkits.imported(toolkits.DEEPFENSE + "a_softmax").ASoftmaxLoss
     with pytest.raises(KeyError, match="n_classes"):
         a({"embedding_dim": 192, "m": 4})
-    am = peers.peer(peers.DEEPFENSE + "am_softmax").AMSoftmaxLoss
+    am = toolkits.imported(toolkits.DEEPFENSE + "am_softmax").AMSoftmaxLoss
     three = am({"embedding_dim": 2, "n_classes": 3, "m": 0.3, "s": 30.0})
     with pytest.raises(RuntimeError, match="3 classes"):
         three(EMBEDDING, SPOOF)
     with pytest.raises(IndexError):
-        peers.deepfense_a_softmax(2, m=6)(EMBEDDING, SPOOF)
+        toolkits.deepfense_a_softmax(2, m=6)(EMBEDDING, SPOOF)
     for ours in (OCSoftmax(2, 0.5, 0.2), ASoftmax(2, m=4), AMSoftmax(2, 3), ASoftmax(2, m=6)):
         assert ours(EMBEDDING, SPOOF).isfinite()
 
 
 def test_espnet_ignores_the_weight() -> None:
     logits, labels = torch.tensor([[0.8, 0.2], [0.1, 0.9]]), torch.tensor([[1, 0], [0, 1]])
-    theirs, ours = peers.espnet_binary_loss(weight=0.5), ASVSpoofBinaryLoss(weight=0.5)
+    theirs, ours = toolkits.espnet_binary_loss(weight=0.5), ASVSpoofBinaryLoss(weight=0.5)
     assert numbers(theirs(logits, labels)) == pytest.approx([0.563698], abs=1e-5)
     assert numbers(ours(logits, labels)) == pytest.approx([0.281849], abs=1e-5)
     assert torch.equal(theirs.score(logits), ours.score(logits))
@@ -380,7 +380,7 @@ def test_espnet_ignores_the_weight() -> None:
 @pytest.mark.parametrize(("size", "loss"), [(200.0, 200.0), (1e4, 1e4)])
 def test_espnet_saturates(size, loss) -> None:
     logits, labels = torch.tensor([[size, -size]]), torch.tensor([[0, 1]])
-    value, gradient, _ = loss_and_gradients(peers.espnet_binary_loss(), logits, labels)
+    value, gradient, _ = loss_and_gradients(toolkits.espnet_binary_loss(), logits, labels)
     assert (numbers(value), numbers(gradient)) == ([100.0], [0.0, 0.0])
     value, gradient, _ = loss_and_gradients(ASVSpoofBinaryLoss(), logits, labels)
     assert (numbers(value), numbers(gradient)) == ([loss], [0.5, -0.5])
@@ -388,7 +388,7 @@ def test_espnet_saturates(size, loss) -> None:
 
 def test_espnet_accepts_mismatched_shapes_and_refuses_bf16() -> None:
     logits, labels = torch.tensor([[0.8, 0.2], [0.1, 0.9]]), torch.tensor([[1, 0], [0, 1]])
-    theirs, ours = peers.espnet_binary_loss(), ASVSpoofBinaryLoss()
+    theirs, ours = toolkits.espnet_binary_loss(), ASVSpoofBinaryLoss()
     for shape in ((4, 1), (4,), (1, 4)):
         assert numbers(theirs(logits, labels.reshape(shape))) == pytest.approx([0.563698], abs=1e-5)
         with pytest.raises(ValueError, match=r"^label: expected shape \[2, 2\], got \[") as caught:
