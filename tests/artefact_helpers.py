@@ -174,3 +174,14 @@ def assert_refused(ran: Ran, *said: str) -> None:
     assert "Traceback" not in lines[0]
     for part in said:
         assert part in lines[0], lines[0]
+
+
+def spoof_trials(folder: Path, count: int, shortest: int) -> tuple[str, ...]:
+    """Recordings, half of them spoofed, and the options that name them."""
+    lines = []
+    for i in range(count):
+        wave = voice(shortest + 700 * i, 100 + 20.0 * i, i)
+        write_wav(folder / "audio" / f"f{i}.wav", wave)
+        lines.append(f"s{i} f{i} - {'A01 spoof' if i % 2 else '- bonafide'}\n")
+    (folder / "protocol.txt").write_text("".join(lines))
+    return "--protocol", str(folder / "protocol.txt"), "--audio", str(folder / "audio")

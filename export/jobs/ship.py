@@ -57,18 +57,10 @@ def ship(
     Raises:
         InputError: if a shape is wrong, or the held-out scores cannot be calibrated.
     """
-    n = pipeline.num_samples
-    if windows.dim() != 2 or windows.shape[1] != n:
-        raise InputError(f"windows: expected shape [T, {n}], got {list(windows.shape)}")
-    if labels.shape != windows.shape[:1]:
-        raise InputError(f"labels: expected shape [{len(windows)}], got {list(labels.shape)}")
     pipeline = with_plain_weights(pipeline).eval()
-    with torch.no_grad():
-        scores = torch.cat([pipeline(window.unsqueeze(0)) for window in windows]).double()
-    guards = observed(windows, sample_rate)
-    contract = make_contract(
-        pipeline, sample_rate, max(1, n // 2), scores, labels, threshold, guards
-    )
+    scores = _answers(pipeline, windows, "labels", labels).double()
+    hop, guards = max(1, pipeline.num_samples // 2), observed(windows, sample_rate)
+    contract = make_contract(pipeline, sample_rate, hop, scores, labels, threshold, guards)
     return _write(pipeline, scorer_row(pipeline, stem), contract, windows[0], out, backends)
 
 
@@ -104,23 +96,32 @@ def ship_verifier(
     Raises:
         InputError: if a shape is wrong, or the scores of the pairs cannot be calibrated.
     """
-    n = pipeline.num_samples
-    if windows.dim() != 2 or windows.shape[1] != n:
-        raise InputError(f"windows: expected shape [T, {n}], got {list(windows.shape)}")
-    if speakers.shape != windows.shape[:1]:
-        raise InputError(f"speakers: expected shape [{len(windows)}], got {list(speakers.shape)}")
     pipeline = with_plain_weights(pipeline).eval()
-    about = About(sample_rate, max(1, n // 2), guards=observed(windows, sample_rate))
+    embeddings = _answers(pipeline, windows, "speakers", speakers)
+    hop, guards = max(1, pipeline.num_samples // 2), observed(windows, sample_rate)
+    about = About(sample_rate, hop, guards=guards)
+    if averaging_of(pipeline.scorer) == "mean_of_unit_vectors":
+        embeddings = torch.nn.functional.normalize(embeddings)
+    first, second = torch.triu_indices(len(windows), len(windows), 1)
     with torch.no_grad():
-        embeddings = torch.cat([pipeline(window.unsqueeze(0)) for window in windows])
-        if averaging_of(pipeline.scorer) == "mean_of_unit_vectors":
-            embeddings = torch.nn.functional.normalize(embeddings)
-        first, second = torch.triu_indices(len(windows), len(windows), 1)
         scores = pipeline.verify(embeddings, embeddings)[second, first].double()
     labels = (speakers[first] == speakers[second]).long()
     decision = decided(scores, labels, threshold or ThresholdChoice(), "held-out trials")
     contract = speaker_contract(pipeline, about, decision)
     return _write(pipeline, verifier_row(pipeline, stem), contract, windows[0], out, backends)
+
+
+def _answers(
+    pipeline: ScorePipeline | EmbeddingPipeline, windows: Tensor, name: str, keys: Tensor
+) -> Tensor:
+    """What the pipeline answers to each window ``[T, N]``, of which each has its key ``[T]``."""
+    n = pipeline.num_samples
+    if windows.dim() != 2 or windows.shape[1] != n:
+        raise InputError(f"windows: expected shape [T, {n}], got {list(windows.shape)}")
+    if keys.shape != windows.shape[:1]:
+        raise InputError(f"{name}: expected shape [{len(windows)}], got {list(keys.shape)}")
+    with torch.no_grad():
+        return torch.cat([pipeline(window.unsqueeze(0)) for window in windows])
 
 
 def _write(

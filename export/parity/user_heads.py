@@ -24,7 +24,7 @@ from scriptable import ConfigError
 from scriptable.config import construct, registered_losses
 
 _BATCH, _DIM, _CLASSES = 6, 16, 2
-# What the losses here and in other toolkits call the size of the embeddings and the number of classes.
+# What losses, here and elsewhere, call the size of the embeddings and the number of classes.
 _DIM_NAMES = ("embedding_dim", "emb_dim", "enc_dim", "in_dim", "input_dim", "feat_dim", "nout")
 _CLASS_NAMES = ("n_classes", "num_classes", "nclasses", "out_dim", "n_speakers", "num_speakers")
 _LABEL_NAMES = ("label", "labels", "target", "targets")

@@ -11,10 +11,17 @@ from export.jobs import steps
 
 
 @pytest.fixture
-def voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Voices]:
-    """Recordings of four voices, whose networks can be imported."""
+def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose modules can be imported, and no recordings but those that a test makes."""
     monkeypatch.setenv("SCRIPTABLE_SPEECH", str(tmp_path / "none"))
     monkeypatch.setattr(steps, "use_one_thread", lambda: None)
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield record_voices(tmp_path)
-    sys.modules.pop("their_net", None)
+    yield tmp_path
+    for name in ("own_net", "their_net"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def voices(own_code: Path) -> Voices:
+    """Recordings of four voices, whose networks can be imported."""
+    return record_voices(own_code)

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from torch import Tensor
 from export.corpus import Utterance, folds_by_speaker, three_parts
 from export.errors import InputError
 from export.jobs import calibration
-from export.jobs import steps as shared
 from export.jobs.calibration import fit
 from export.jobs.threshold import ThresholdChoice
 from export.report.trials import Trials, held_out
@@ -136,19 +133,15 @@ def test_rates_of_cross_validation_are_at_each_folds_threshold() -> None:
 
 
 @pytest.fixture
-def trial_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
-    monkeypatch.setenv("SCRIPTABLE_SPEECH", str(tmp_path / "none"))
-    monkeypatch.setattr(shared, "use_one_thread", lambda: None)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def trial_list(own_code: Path) -> tuple[str, ...]:
     lines = []
     for i in range(8):
         # What is spoofed is louder, as the network below measures it.
         wave = voice(9000, 100 + 9.0 * i, i) * (0.5 if i % 2 else 0.9 + 0.02 * i)
-        write_wav(tmp_path / "audio" / f"f{i}.wav", wave)
+        write_wav(own_code / "audio" / f"f{i}.wav", wave)
         lines.append(f"s{i} f{i} - {'- bonafide' if i % 2 else 'A01 spoof'}\n")
-    (tmp_path / "protocol.txt").write_text("".join(lines))
-    yield "--protocol", str(tmp_path / "protocol.txt"), "--audio", str(tmp_path / "audio")
-    sys.modules.pop("their_net", None)
+    (own_code / "protocol.txt").write_text("".join(lines))
+    return "--protocol", str(own_code / "protocol.txt"), "--audio", str(own_code / "audio")
 
 
 def loudness(folder: Path, higher: str) -> Path:

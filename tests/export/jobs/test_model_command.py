@@ -5,16 +5,20 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from artefact_helpers import Command, assert_refused, usable, voice, without_progress, write_wav
+from artefact_helpers import (
+    Command,
+    assert_refused,
+    spoof_trials,
+    usable,
+    without_progress,
+)
 from model_helpers import CONFIG, Own, own_model
 
 from export.errors import InputError
-from export.jobs import steps as shared
 from export.jobs.checkpoint import load_checkpoint
 from export.jobs.config_file import read_config
 from export.runtime.audio import read_waveform
@@ -26,22 +30,13 @@ TWO = ("--backend", "torchscript", "--backend", "torch_export")
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Own]:
-    monkeypatch.setenv("SCRIPTABLE_SPEECH", str(tmp_path / "none"))
-    monkeypatch.setattr(shared, "use_one_thread", lambda: None)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield own_model(tmp_path)
-    sys.modules.pop("own_net", None)
+def own(own_code: Path) -> Own:
+    return own_model(own_code)
 
 
 @pytest.fixture
 def trials(tmp_path: Path) -> tuple[str, ...]:
-    lines = []
-    for i in range(4):
-        write_wav(tmp_path / "audio" / f"f{i}.wav", voice(9000 + 700 * i, 100 + 20.0 * i, i))
-        lines.append(f"s{i} f{i} - {'A01 spoof' if i % 2 else '- bonafide'}\n")
-    (tmp_path / "protocol.txt").write_text("".join(lines))
-    return "--protocol", str(tmp_path / "protocol.txt"), "--audio", str(tmp_path / "audio")
+    return spoof_trials(tmp_path, 4, 9000)
 
 
 def test_weights_and_configuration_become_files_that_score(

@@ -1,7 +1,5 @@
 """``export model`` with a network as it is: what it answers, what it holds, what it must not do."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,20 +8,13 @@ from artefact_helpers import Command, assert_refused
 from network_helpers import config
 
 from export.errors import InputError
-from export.jobs import steps as shared
 from export.jobs.config_file import read_config
 from export.runtime.scorer import load_scorer
 
 TWO = ("--backend", "torchscript", "--backend", "torch_export")
 
 
-@pytest.fixture(autouse=True)
-def _importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SCRIPTABLE_SPEECH", str(tmp_path / "none"))
-    monkeypatch.setattr(shared, "use_one_thread", lambda: None)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield
-    sys.modules.pop("their_net", None)
+pytestmark = pytest.mark.usefixtures("own_code")
 
 
 @pytest.mark.parametrize(

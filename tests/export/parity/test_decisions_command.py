@@ -14,9 +14,8 @@ from artefact_helpers import (
     assert_refused,
     contract_of,
     save_as,
+    spoof_trials,
     tiny_pipeline,
-    voice,
-    write_wav,
 )
 
 from export.parity.decisions import Rung, compare
@@ -25,12 +24,7 @@ from export.report.page import Report, render
 
 @pytest.fixture
 def trials(tmp_path: Path) -> tuple[str, ...]:
-    lines = []
-    for i in range(6):
-        write_wav(tmp_path / "audio" / f"f{i}.wav", voice(4000 + 700 * i, 100 + 20.0 * i, i))
-        lines.append(f"s{i} f{i} - {'A01 spoof' if i % 2 else '- bonafide'}\n")
-    (tmp_path / "protocol.txt").write_text("".join(lines))
-    return "--protocol", str(tmp_path / "protocol.txt"), "--audio", str(tmp_path / "audio")
+    return spoof_trials(tmp_path, 6, 4000)
 
 
 def test_saved_scorers_are_compared_on_a_trial_list(
