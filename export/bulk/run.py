@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,34 @@ Report = Callable[[State], None]
 
 
 @dataclass
-class Opened:
-    """What a run works with."""
+class Work:
+    """What an engine works with."""
 
     store: Store
-    source: Input
-    document: dict[str, Any]
     task: Task
     crew: Crew
+    listing: Listing
+    finished: set[int]
+    """Slices of earlier starts."""
+    before: Facts
+    """Of these slices."""
+    choices: Choices
+    report: Report
+
+    def tell(self, done: int, total: int | None, errors: int, seconds: float) -> None:
+        """Report how far the run is.
+
+        Raises:
+            InputError: if there are more errors than were asked for: most of an archive is not
+                what it should be.
+        """
+        most = self.choices.max_errors
+        if most is not None and errors > most:
+            raise InputError(
+                f"{self.store.place}: {errors} of {done} recordings could not be read, more than "
+                f"--max-errors {most}; see the column error of its shards"
+            )
+        self.report(State(done, total, errors, done - self.before.recordings, seconds))
 
 
 def run(
@@ -109,21 +129,22 @@ def run(
         ready = crew.meet()
         with store.held():
             document = _begun(store, ready, source, choices)
-            found = _done(Opened(store, source, document, task, crew), choices, report)
+            finished = set(numbers(store, FOLDER))
+            before = gathered(store, ready.digest) if finished else Facts()
+            listing = Listing(store, source, document["shard_rows"])
+            work = Work(store, task, crew, listing, finished, before, choices, report)
+            found = _done(work, document)
     return {**found, "note": ready.note}
 
 
-def _done(opened: Opened, choices: Choices, report: Report) -> dict[str, Any]:
-    store, digest = opened.store, opened.document["artefact"]
-    finished = set(numbers(store, FOLDER))
-    before = gathered(store, digest) if finished else Facts()
-    listing = Listing(store, opened.source, opened.document["shard_rows"])
-    engine = _ENGINES[choices.engine]
+def _done(work: Work, document: dict[str, Any]) -> dict[str, Any]:
+    """Let the engine do what is left, and write the summary."""
+    choices, before = work.choices, work.before
     start = time.monotonic()
-    found = engine(opened, listing, finished, before, choices, report)
-    assert listing.done is not None
+    found = _ENGINES[choices.engine](work)
+    assert work.listing.done is not None
     seconds = time.monotonic() - start
-    total = gathered(store, digest)
+    total = gathered(work.store, document["artefact"])
     new = total.recordings - before.recordings
     this_time = {
         "engine": choices.engine,
@@ -136,9 +157,9 @@ def _done(opened: Opened, choices: Choices, report: Report) -> dict[str, Any]:
         else None,
         **found,
     }
-    document = summary(total, opened.document, listing.done, this_time)
-    store.replace(_SUMMARY, json_text(document))
-    return document
+    whole = summary(total, document, work.listing.done, this_time)
+    work.store.replace(_SUMMARY, json_text(whole))
+    return whole
 
 
 def _begun(store: Store, ready: Ready, source: Input, choices: Choices) -> dict[str, Any]:
@@ -231,76 +252,41 @@ class _Queue:
             self._error = error
 
 
-def _local(
-    opened: Opened,
-    listing: Listing,
-    finished: set[int],
-    before: Facts,
-    choices: Choices,
-    report: Report,
-) -> dict[str, Any]:
+def _local(work: Work) -> dict[str, Any]:
     """Worker processes of this machine."""
-    total, start = before, time.monotonic()
-    with ExitStack() as closings:
-        waiting = closings.enter_context(closing(_Queue(listing, finished)))
-        crew = opened.crew
-        for event in crew.work(waiting.next, waiting.waits):
+    total, start = work.before, time.monotonic()
+    with closing(_Queue(work.listing, work.finished)) as waiting:
+        for event in work.crew.work(waiting.next, waiting.waits):
             if event is not None:
                 total += event.facts
-            done, errors = crew.under_way
-            state = State(
+            done, errors = work.crew.under_way
+            listed = work.listing.done
+            work.tell(
                 total.recordings + done,
-                None if listing.done is None else listing.done["recordings"],
+                None if listed is None else listed["recordings"],
                 total.errors + errors,
-                total.recordings + done - before.recordings,
                 time.monotonic() - start,
             )
-            check_errors(state, choices, opened.store)
-            report(state)
         waiting.waits()
-    return {"megabytes_per_worker": round(crew.peak, 1)}
+    return {"megabytes_per_worker": round(work.crew.peak, 1)}
 
 
-def check_errors(state: State, choices: Choices, store: Store) -> None:
-    """Stop where most of an archive is not what it should be.
-
-    Raises:
-        InputError: if there are more errors than were asked for.
-    """
-    if choices.max_errors is not None and state.errors > choices.max_errors:
-        raise InputError(
-            f"{store.place}: {state.errors} of {state.done} recordings could not be read, more "
-            f"than --max-errors {choices.max_errors}; see the column error of its shards"
-        )
-
-
-def _ray(
-    opened: Opened,
-    listing: Listing,
-    finished: set[int],
-    before: Facts,
-    choices: Choices,
-    report: Report,
-) -> dict[str, Any]:
+def _ray(work: Work) -> dict[str, Any]:
     from export.bulk.cluster import run_on_ray
 
     # It has told what the artefact is; from here on Ray's actors have workers of their own.
-    opened.crew.close()
-    pending = [number for number, _ in listing.slices() if number not in finished]
-    assert listing.done is not None
-    recordings, total, start = listing.done["recordings"], before, time.monotonic()
-    jobs, address = choices.jobs, choices.ray_address
-    for facts in run_on_ray(pending, opened.task, choices.limits, jobs, address):
+    work.crew.close()
+    pending = [number for number, _ in work.listing.slices() if number not in work.finished]
+    assert work.listing.done is not None
+    recordings, total, start = work.listing.done["recordings"], work.before, time.monotonic()
+    choices = work.choices
+    for facts in run_on_ray(pending, work.task, choices.limits, choices.jobs, choices.ray_address):
         total += facts
-        new = total.recordings - before.recordings
-        seconds = time.monotonic() - start
-        state = State(total.recordings, recordings, total.errors, new, seconds)
-        check_errors(state, choices, opened.store)
-        report(state)
+        work.tell(total.recordings, recordings, total.errors, time.monotonic() - start)
     return {}
 
 
-_ENGINES: dict[str, Callable[..., dict[str, Any]]] = {"local": _local, "ray": _ray}
+_ENGINES: dict[str, Callable[[Work], dict[str, Any]]] = {"local": _local, "ray": _ray}
 
 
 def engines() -> Iterable[str]:
