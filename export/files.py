@@ -1,11 +1,13 @@
 """Files and folders that take their place only when they are whole, and never that of another's."""
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from export.errors import InputError
 
@@ -122,6 +124,30 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def listed_files(
+    folder: Path, index: str, names: Callable[[Any], Iterable[Any]], what: str
+) -> set[str]:
+    """The files that the index in a folder of ours lists, itself included; none of a new folder.
+
+    Args:
+        folder: the folder.
+        index: the name of its index, JSON.
+        names: from the document to the names that it lists.
+        what: the folder is of, for the error.
+
+    Raises:
+        InputError: if the folder holds something, and no such index.
+    """
+    if not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None):
+        return set()
+    try:
+        document = json.loads((folder / index).read_text(encoding="utf-8"))
+        listed = {str(name) for name in names(document)}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{folder}: exists and contains no {what}; give a new folder") from error
+    return {index, *(name for name in listed if Path(name).name == name)}
 
 
 def artefact_bytes(path: Path) -> int:

@@ -32,7 +32,7 @@ class TorchArchive:
         if unpacked > max(_MOST_BYTES, _MOST_RATIO * path.stat().st_size):
             raise ArtefactError(f"{path}: would unpack to {unpacked >> 20} MB: not a scorer")
         if len({entry.filename for entry in entries}) < len(entries):
-            raise ArtefactError(f"{path}: holds two records of one name")
+            raise ArtefactError(f"{path}: contains two records of one name")
         try:
             self._reader = torch._C.PyTorchFileReader(str(path))
             self.records: list[str] = self._reader.get_all_records()

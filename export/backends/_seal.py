@@ -77,7 +77,7 @@ def _parts(path: Path) -> list[Path]:
         if any(name.startswith(".") for name in part.relative_to(path).parts):
             continue
         if part.is_symlink() or not (part.is_dir() or part.is_file()):
-            raise ArtefactError(f"{path}: holds a link or a device: {part.name}")
+            raise ArtefactError(f"{path}: contains a link or a device: {part.name}")
         if part.is_file():
             parts.append(part)
     return parts

@@ -97,7 +97,7 @@ def read_facts(content: Any, digest: str, place: str) -> Facts:
             f"{place}: damaged; remove it, and its recordings are scored again"
         ) from error
     if FOOTER not in found:
-        raise InputError(f"{place}: is no shard of ours; remove it")
+        raise InputError(f"{place}: is not a shard of this run; remove it")
     document = json.loads(found[FOOTER])
     if document.pop("artefact") != digest:
         raise InputError(f"{place}: is of another artefact; give another folder")

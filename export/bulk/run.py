@@ -175,7 +175,9 @@ def _begun(store: Store, ready: Ready, source: Input, choices: Choices) -> dict[
     }
     if _RUN not in store.names(""):
         if any(store.names(folder) for folder in ("", LISTING, FOLDER)):
-            raise InputError(f"{store.place}: holds files of none of our runs; give another folder")
+            raise InputError(
+                f"{store.place}: contains files that no bulk run wrote; give another folder"
+            )
         wanted["shard_rows"] = _shard_rows(source, choices)
         store.create(_RUN, json_text(wanted))
         return wanted

@@ -62,7 +62,7 @@ def read_embeddings(folder: Path) -> Embeddings:
     for path in shards:
         file = parquet.ParquetFile(path)
         if EMBEDDING not in file.schema_arrow.names:
-            raise InputError(f"{folder}: holds scores, not embeddings; use a verifier's run")
+            raise InputError(f"{folder}: contains scores, not embeddings; use a verifier's run")
         table = file.read([n for n in ("path", "file", EMBEDDING) if n in file.schema_arrow.names])
         column = table[EMBEDDING].combine_chunks()
         there = as_numpy(column.is_valid().cast("uint8")).astype(bool)
@@ -271,7 +271,7 @@ def _numbers(column: Any, known: dict[str, int], folder: Path) -> np.ndarray:
     try:
         found = np.array([known[word] for word in words.dictionary.to_pylist()], dtype=np.int32)
     except KeyError as error:
-        raise InputError(f"{folder}: holds no recording {error.args[0]!r}") from error
+        raise InputError(f"{folder}: contains no recording {error.args[0]!r}") from error
     return found[as_numpy(words.indices)]
 
 

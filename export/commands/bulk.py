@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from export.commands._app import app, err, note, out
 from export.commands.score import TRUST
 from export.errors import InputError
+from export.processors import processors
 
 _EVERY = 30.0
 """Seconds between two lines of a log."""
@@ -74,19 +75,13 @@ def bulk(
     if csv_file is not None:
         check_output(csv_file)
     limits = Limits(limit_seconds, limit_memory)
-    count = jobs or _processors()
+    count = jobs or processors()
     choices = Choices(count, limits, max_errors, shard_rows, engine, ray_address)
     with _reported() as report:
         found = run(artifact, source, folder, choices, report, trust)
     if csv_file is not None:
         write_csv(open_store(absolute(folder)), csv_file)
     _say(found, folder)
-
-
-def _processors() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
 
 
 def _say(found: dict[str, Any], folder: str) -> None:

@@ -186,3 +186,10 @@ def write_decisions(
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
+
+
+def upside_down(scores: Tensor, labels: Tensor) -> bool:
+    """Whether what should score higher scores lower on average."""
+    if len(labels.unique()) < 2:
+        return False
+    return bool(scores[labels == 1].mean() < scores[labels == 0].mean())

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
 from export.backends import Backend
 from export.budget import GENEROUS
 from export.errors import InputError
@@ -58,10 +56,3 @@ class Options:
             raise InputError(f"enrolment: {self.config} is of task: spoofing, which enrols nobody")
         if self.countermeasure is not None and task != "sasv":
             raise InputError(f"countermeasure: {self.config} is of task: {task}, not sasv")
-
-
-def upside_down(scores: Tensor, labels: Tensor) -> bool:
-    """Whether what should score higher scores lower on average."""
-    if len(labels.unique()) < 2:
-        return False
-    return bool(scores[labels == 1].mean() < scores[labels == 0].mean())

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from export.jobs.calibration import Fitted
+from export.jobs.calibration import Fitted, upside_down
 from export.jobs.config_file import Scorer
-from export.jobs.options import upside_down
 from export.jobs.publish import Product
 from export.jobs.speaker_contract import verifier_row
 from export.jobs.speaker_trials import SpeakerTrials, lines_of, raw_scores, trial_list

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from export.corpus import BONA_FIDE, Utterance, from_protocol
 from export.errors import InputError
-from export.jobs.calibration import fit, write_decisions
+from export.jobs.calibration import fit, upside_down, write_decisions
 from export.jobs.config_file import Scorer
-from export.jobs.options import Options, upside_down
+from export.jobs.options import Options
 from export.jobs.publish import Product
 from export.jobs.spoofing_contract import contract_of
 from export.jobs.steps import labels_of, score, scorer_row, scorer_trials

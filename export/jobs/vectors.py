@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from export.corpus import BONA_FIDE, synthetic_corpus
-from export.errors import InputError
-from export.files import staged_folder
+from export.files import listed_files, staged_folder
 from export.runtime.audio import Recording
 from export.runtime.scorer import Scorer
 
@@ -77,7 +76,7 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
         InputError: if ``folder`` holds something, and no vectors; or a file of a name that is
             needed, and that its index does not list. What else is in it stays.
     """
-    listed = _listed(folder)
+    listed = listed_files(folder, INDEX_FILE, _names, "vectors")
     contract = scorer.contract
     made = cases(contract.audio.sample_rate, contract.windows.num_samples, contract.windows.hop)
     with staged_folder(folder, ours=listed) as temporary:
@@ -90,16 +89,9 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     return len(made)
 
 
-def _listed(folder: Path) -> set[str]:
-    """The files that the index in a folder of vectors lists, itself included."""
-    if not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None):
-        return set()
-    try:
-        cases = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["cases"]
-        names = {str(case[key]) for case in cases for key in ("wav", "windows_file")}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{folder}: exists and contains no vectors; give a new folder") from error
-    return {INDEX_FILE, *(name for name in names if Path(name).name == name)}
+def _names(document: Any) -> list[str]:
+    """The files that an index lists."""
+    return [case[key] for case in document["cases"] for key in ("wav", "windows_file")]
 
 
 def _write_case(scorer: Scorer, case: Case, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import export
 from export.errors import InputError, MissingPackageError
-from export.files import staged_folder
+from export.files import listed_files, staged_folder
 from export.runtime.scorer import load_scorer
 
 MODEL = "model.onnx"
@@ -36,7 +36,7 @@ def write_page(artifact: Path, out: Path, demo: Path = _DEMO) -> list[str]:
     if artifact.suffix != ".onnx":
         raise InputError(f"{artifact}: expected an .onnx file, which a browser can run")
     load_scorer(artifact)
-    listed = _listed(out)
+    listed = listed_files(out, INDEX, lambda document: document["files"], "such page")
     sources = {**_page(demo), **_runtime(demo), MODEL: artifact}
     with staged_folder(out, ours=listed) as staging:
         digest = hashlib.sha256()
@@ -67,15 +67,3 @@ def _runtime(demo: Path) -> dict[str, Path]:
             "the runtime for browsers is not installed: make web-packages installs it"
         )
     return found
-
-
-def _listed(folder: Path) -> set[str]:
-    """The files that the index in a folder of a page lists, itself included."""
-    if not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None):
-        return set()
-    try:
-        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["files"]
-        plain = {str(name) for name in names if Path(str(name)).name == name}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{folder}: exists and holds no such page; give a new folder") from error
-    return {INDEX, *plain}

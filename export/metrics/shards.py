@@ -23,7 +23,7 @@ def shards_in(folder: Path) -> list[Path]:
     """
     found = sorted((folder / "shards").glob("*.parquet"))
     if not found:
-        raise InputError(f"{folder}: is no folder of a bulk run, or has no shards yet")
+        raise InputError(f"{folder}: is not the folder of a bulk run, or has no shards yet")
     return found
 
 
@@ -47,7 +47,9 @@ def read_shards(folder: Path, keys: Columns | None = None) -> tuple[Columns, Any
         tables.append(file.read([n for n in file.schema_arrow.names if n in _WANTED]))
     table = arrow.concat_tables(tables).combine_chunks()
     if "score" not in table.column_names:
-        raise InputError(f"{folder}: holds embeddings, not scores; score pairs of them with trials")
+        raise InputError(
+            f"{folder}: contains embeddings, not scores; score pairs of them with trials"
+        )
     trial = None if keys is None else called(table, keys.trial[:1], str(folder))
     table = table.append_column("trial", table["path"] if trial is None else trial)
     scored = table.filter(compute.is_valid(table["score"]))
@@ -92,8 +94,8 @@ def called(table: Any, names: Any, place: str) -> Any:
         if compute.all(compute.is_in(names, value_set=manner.cast(names.type))).as_py():
             return manner
     raise InputError(
-        f"{place}: holds no recording {names[0].as_py()!r}, as path, end of a path, name, or in a "
-        "column file"
+        f"{place}: contains no recording {names[0].as_py()!r}, as path, end of a path, name, or in "
+        "a column file"
     )
 
 

@@ -1,7 +1,6 @@
 """Parity in worker processes: one thread each, the records in the order of the rows."""
 
 import multiprocessing
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +13,7 @@ from export.backends import Backend
 from export.catalog import Row, rows
 from export.parity.check import check_row
 from export.parity.record import Content, Record
+from export.processors import processors
 from export.progress import Progress
 
 _MOST = 8
@@ -22,7 +22,7 @@ _MOST = 8
 
 def default_jobs() -> int:
     """As many as there are processors to run on, at most 8."""
-    return min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    return min(_MOST, processors())
 
 
 def run_in_processes(

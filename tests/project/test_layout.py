@@ -30,7 +30,17 @@ HEAVY = (
     "pyarrow",
 )
 
-FLOOR = {"budget", "errors", "extras", "files", "modules", "progress", "speech", "text"}
+FLOOR = {
+    "budget",
+    "errors",
+    "extras",
+    "files",
+    "modules",
+    "processors",
+    "progress",
+    "speech",
+    "text",
+}
 PROOF = {"backends", "catalog", "runtime", "corpus", "parity"}
 ROOMS = {
     "backends": set(),

@@ -46,7 +46,7 @@ export class Scorer {
     const digest = await checkDigest(bytes);
     const contract = readContract(contractOf(bytes));
     if (contract.schemaVersion > 1 && digest === null) {
-      throw new ContractError('the file holds no digest, which its contract promises');
+      throw new ContractError('the file has no digest, although its contract promises one');
     }
     const scorer = new Scorer(await Engine.open(ort, bytes), contract);
     const noise = Float32Array.from({ length: contract.numSamples }, noiseAt);
@@ -60,7 +60,7 @@ export class Scorer {
    */
   async scoreWindow(window) {
     if (!window.every(Number.isFinite)) {
-      throw new AudioError('the audio holds NaN or infinite samples');
+      throw new AudioError('the audio contains NaN or infinite samples');
     }
     const score = await this.engine.score(window);
     if (!Number.isFinite(score)) throw new ModelError('the model gives a score that is not finite');
@@ -125,7 +125,7 @@ export class Scorer {
    * @param {number} sampleRate
    */
   async scoreRecording(channels, sampleRate) {
-    if (channels.length === 0 || channels[0].length === 0) throw new AudioError('holds no samples');
+    if (channels.length === 0 || channels[0].length === 0) throw new AudioError('contains no samples');
     const meter = new Meter(this.contract.sampleRate);
     meter.hearChannels(channels);
     const waveform = this.waveform(channels, sampleRate);

@@ -72,7 +72,7 @@ function readData(view, at, size, { plain, channels: count, sampleRate }, diviso
   }
   if (!plain) return null;
   const frames = Math.floor(promised / (2 * count));
-  if (frames === 0) throw new AudioError('holds no samples');
+  if (frames === 0) throw new AudioError('contains no samples');
   const channels = Array.from({ length: count }, (_, channel) =>
     Float32Array.from({ length: frames }, (_, frame) => {
       return view.getInt16(at + 2 * (frame * count + channel), true) / divisor;

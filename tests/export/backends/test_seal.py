@@ -73,7 +73,7 @@ def test_the_digest_of_a_package_by_its_definition(artefacts: Artefacts, tmp_pat
         digest.update(content)
     assert check(package) == digest.hexdigest()
     (package / "link").symlink_to(package / "Manifest.json")
-    with pytest.raises(ArtefactError, match="holds a link or a device"):
+    with pytest.raises(ArtefactError, match="contains a link or a device"):
         check(package)
 
 

@@ -126,7 +126,7 @@ def test_what_cannot_be_begun_is_refused(
     full = tmp_path / "full"
     full.mkdir()
     (full / "letter.txt").write_text("mine")
-    refused(path, archive, "--out", full, said="holds files of none of our runs")
+    refused(path, archive, "--out", full, said="contains files that no bulk run wrote")
     assert [p.name for p in full.iterdir()] == ["letter.txt"]
     refused(path, archive, "--out", full / "letter.txt", said="is not a folder")
 
@@ -198,7 +198,7 @@ def test_a_verifier_embeds(made_verifier: Path, tmp_path: Path, command: Command
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert found["scores"] == []
     ran = command("metrics", tmp_path / "out")
-    assert_refused(ran, "holds embeddings, not scores")
+    assert_refused(ran, "contains embeddings, not scores")
 
 
 @pytest.fixture(scope="module")

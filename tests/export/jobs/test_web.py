@@ -56,7 +56,7 @@ def test_a_folder_of_something_else_is_left_alone(
     artefacts: Artefacts, demo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "index.html").write_text("my own")
-    with pytest.raises(InputError, match="exists and holds no such page"):
+    with pytest.raises(InputError, match="exists and contains no such page"):
         write_page(artefacts.path("onnx"), tmp_path, demo)
     assert (tmp_path / "index.html").read_text() == "my own"
 

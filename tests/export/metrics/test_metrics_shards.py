@@ -75,7 +75,7 @@ def test_keys_may_be_a_column_that_was_carried_through(tmp_path: Path, command: 
 
 def test_what_is_no_run_or_fits_no_protocol_is_refused(tmp_path: Path, command: Command) -> None:
     (tmp_path / "empty").mkdir()
-    assert_refused(command("metrics", tmp_path / "empty"), "no folder of a bulk run")
+    assert_refused(command("metrics", tmp_path / "empty"), "not the folder of a bulk run")
     run = write_run(tmp_path / "run")
     protocol = tmp_path / "keys.txt"
     protocol.write_text(keys_of("other{index}"))
