@@ -120,7 +120,7 @@ def measure(head: Head, effort: Effort) -> dict[str, Any]:
             made = _round(convert(_made(head)), batches)
             # The second and third call of a scripted module compile as well.
             found, *_ = [made() for _ in range(4)]
-        except Exception as error:
+        except Exception as error:  # whatever a compiler raises is the row's answer
             line = (str(error).strip().splitlines() or [""])[0]
             record["modes"][mode] = {"error": f"{type(error).__name__}: {line[:100]}"}
             continue

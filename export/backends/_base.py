@@ -68,7 +68,7 @@ class Source:
         if what not in self._made:
             try:
                 self._made[what] = make()
-            except Exception as error:
+            except Exception as error:  # kept, and raised for each backend that asks
                 self._made[what] = error
         found: _Made | Exception = self._made[what]
         if isinstance(found, Exception):
@@ -106,7 +106,7 @@ class Source:
             shapes = tuple({0: batch} if x.dim() else None for x in inputs)
         try:
             return torch.export.export(module, inputs, dynamic_shapes=shapes)
-        except Exception as error:
+        except Exception as error:  # whatever torch.export raises
             # Looking at the bytecode sees through some code that running it does not, such as a
             # call that is tried and caught.
             try:

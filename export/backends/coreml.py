@@ -109,7 +109,7 @@ class CoreML(Backend):
             try:
                 model = ct.models.MLModel(str(path), skip_model_load=True)
                 spec = model.get_spec()
-            except Exception as error:
+            except Exception as error:  # whatever a damaged package makes the reader raise
                 raise ArtefactError(f"{path}: not a Core ML package: {_line(error)}") from error
         if spec.WhichOneof("Type") != "mlProgram":
             raise ArtefactError(f"{path}: not an ML Program")

@@ -179,7 +179,7 @@ class ReadAhead:
                     line.put(index, error)
                 except _Abandoned:
                     raise
-                except Exception as error:
+                except Exception as error:  # a decoder's own; the next recording's turn comes
                     text = f"{self._wanted[index].name}: {first_line(error)}"
                     line.put(index, InputError(text))
         except _Abandoned:

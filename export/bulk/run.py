@@ -250,7 +250,7 @@ class _Queue:
             for number, _ in self._listing.slices(lambda: self._closed):
                 if number not in self._finished:
                     self._waiting.append(number)
-        except BaseException as error:
+        except BaseException as error:  # raised where the run waits, see waits()
             self._error = error
 
 

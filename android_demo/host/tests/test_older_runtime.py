@@ -48,7 +48,7 @@ def _python() -> str:
     for command in filter(None, found):
         if subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0:
             return str(command)
-    pytest.skip(f"{PACKAGE} needs Python 3.12, which is not installed")
+    pytest.skip(f"{PACKAGE} needs Python 3.12 or newer: pyenv install 3.12")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def older() -> Path:
         subprocess.run([python, "-m", "venv", ENVIRONMENT], check=True)
         pip = [ENVIRONMENT / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
         if subprocess.run([*pip, PACKAGE], check=False).returncode:
-            pytest.skip(f"{PACKAGE} cannot be installed here")
+            pytest.skip(f"pip install {PACKAGE} fails, see above: it needs a package index")
         (ENVIRONMENT / "complete").touch()
     return ENVIRONMENT / "bin" / "python"
 
