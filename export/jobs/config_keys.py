@@ -41,13 +41,20 @@ class Calibration:
     operating_point: str = "as the configuration gives it"
 
     def __post_init__(self) -> None:
-        for name in ("scale", "offset", "threshold"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name}: expected a finite number, got {getattr(self, name)}")
-        if not self.scale > 0:
-            raise ValueError(f"scale: expected a value above 0, got {self.scale}")
-        if not 0 < self.prior < 1:
-            raise ValueError(f"prior: expected a probability inside (0, 1), got {self.prior}")
+        _check_affine(self, "scale", "offset", "prior")
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"threshold: expected a finite number, got {self.threshold}")
+
+
+def _check_affine(of: Any, scale: str, offset: str, prior: str) -> None:
+    """Refuse a calibration, whose parts have these names, that turns no score into an LLR."""
+    for name in (scale, offset):
+        if not math.isfinite(getattr(of, name)):
+            raise ValueError(f"{name}: expected a finite number, got {getattr(of, name)}")
+    if not getattr(of, scale) > 0:
+        raise ValueError(f"{scale}: expected a value above 0, got {getattr(of, scale)}")
+    if not 0 < getattr(of, prior) < 1:
+        raise ValueError(f"{prior}: expected a probability inside (0, 1), got {getattr(of, prior)}")
 
 
 UNCALIBRATED = Calibration(operating_point="not calibrated: the LLR is the raw score")
@@ -75,15 +82,7 @@ class FusedScores:
     """Of what is to be rejected, the share that is spoofed."""
 
     def __post_init__(self) -> None:
-        for name in ("asv_scale", "asv_offset"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name}: expected a finite number, got {getattr(self, name)}")
-        if not self.asv_scale > 0:
-            raise ValueError(f"asv_scale: expected a value above 0, got {self.asv_scale}")
-        if not 0 < self.spoof_prior < 1:
-            raise ValueError(
-                f"spoof_prior: expected a probability inside (0, 1), got {self.spoof_prior}"
-            )
+        _check_affine(self, "asv_scale", "asv_offset", "spoof_prior")
 
 
 @dataclass(frozen=True)
