@@ -281,7 +281,7 @@ def test_a_shard_that_is_damaged_or_anothers_is_refused(tmp_path: Path) -> None:
     table = pyarrow.table({"path": ["a"]})
     sink = io.BytesIO()
     pyarrow.parquet.write_table(table, sink)
-    with pytest.raises(InputError, match="no shard of ours"):
+    with pytest.raises(InputError, match="not a shard of this run"):
         read_facts(sink.getvalue(), "a", "here")
     said = json.dumps({"artefact": "b", "recordings": 1})
     sink = io.BytesIO()
