@@ -126,7 +126,6 @@ class BCELoss(torch.nn.Module):
         tensor(2.7726)
     """
 
-    pos_weight: Optional[Tensor]
     reduction: Final[str]
     allowed_len_diff: Final[int]
     label_smoothing: Final[float]
@@ -144,6 +143,8 @@ class BCELoss(torch.nn.Module):
         check_whole("allowed_len_diff", allowed_len_diff)
         check_fraction("label_smoothing", label_smoothing)
         kept = None if pos_weight is None else pos_weight.detach().clone()
+        # Not annotated: a script keeps an Optional[Tensor] as an attribute, which neither moves
+        # with the module nor is in its state.
         self.register_buffer("pos_weight", kept)
         self.reduction = reduction
         self.allowed_len_diff = allowed_len_diff
@@ -162,7 +163,7 @@ class BCELoss(torch.nn.Module):
             targets,
             length,
             weight,
-            self.pos_weight,
+            self.pos_weight,  # type: ignore[arg-type]
             self.reduction,
             self.allowed_len_diff,
             self.label_smoothing,

@@ -199,7 +199,6 @@ class NLLLoss(torch.nn.Module):
 
     label_smoothing: Final[float]
     allowed_len_diff: Final[int]
-    weight: Optional[Tensor]
     reduction: Final[str]
 
     def __init__(
@@ -216,6 +215,8 @@ class NLLLoss(torch.nn.Module):
         check_reduction(reduction)
         self.label_smoothing = float(label_smoothing)
         self.allowed_len_diff = allowed_len_diff
+        # Not annotated: a script keeps an Optional[Tensor] as an attribute, which neither moves
+        # with the module nor is in its state.
         self.register_buffer("weight", None if weight is None else weight.detach().clone())
         self.reduction = reduction
 
@@ -229,6 +230,6 @@ class NLLLoss(torch.nn.Module):
             length,
             self.label_smoothing,
             self.allowed_len_diff,
-            self.weight,
+            self.weight,  # type: ignore[arg-type]
             self.reduction,
         )

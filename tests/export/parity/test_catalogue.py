@@ -156,6 +156,14 @@ def test_forward_leaves_inputs_and_state_as_they_were(row: Row) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("row", ROWS, ids=by_id)
+def test_a_script_has_the_whole_state(row: Row) -> None:
+    # What is missing there is neither saved by state_dict nor moved to another device or dtype.
+    state, scripted = row.build().state_dict(), torch.jit.script(row.build()).state_dict()
+    assert state.keys() == scripted.keys()
+    assert all(torch.equal(state[name], scripted[name]) for name in state)
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if "score" in row.methods], ids=by_id)
 def test_score_of_a_batch_equals_the_scores_of_its_items(row: Row) -> None:
     module = row.build().double()
