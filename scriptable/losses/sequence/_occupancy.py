@@ -32,13 +32,18 @@ def _unskew(x: Tensor, steps: int) -> Tensor:
 
 def _wavefront(by_blank: Tensor, by_label: Tensor) -> Tensor:
     """Log-probability of reaching each node from (0, 0), by what leads into it; ``[D, N, U]``."""
+    count, size = by_blank.shape[1], by_blank.shape[2]
     reached = F.pad(torch.full_like(by_blank, -1e30), [1, 0], value=-1e30)
     reached[0, :, 1] = 0.0
-    for d in range(1, by_blank.shape[0]):
-        before = reached[d - 1]
-        reached[d, :, 1:] = torch.logaddexp(
-            before[:, 1:] + by_blank[d], before[:, :-1] + by_label[d]
-        )
+    # All views are taken before the loop, whose time is that of its calls: two for a diagonal.
+    before = reached.unfold(2, size, 1).unbind(0)
+    into = torch.stack([by_label, by_blank], 2).unbind(0)
+    after = reached[:, :, 1:].unbind(0)
+    both = by_blank.new_empty(count, 2, size)
+    left, below = both.unbind(1)
+    for d in range(1, len(into)):
+        torch.add(before[d - 1], into[d], out=both)
+        torch.logaddexp(left, below, out=after[d])
     return reached[:, :, 1:]
 
 
