@@ -12,8 +12,8 @@ from scriptable._core.numeric import at_least_float32, inverse_norm, mean_of
 def _cosines(x: Tensor, y: Tensor, negs: Tensor, chunk: int) -> Tensor:
     """Cosines of unit vectors x ``[M, C]`` to negatives ``[N, M, C]``, −1e30 for copies of y.
 
-    A chunk of negatives at a time: what is in flight then fits the cache, and the cosines alone are
-    kept. The vectors stand to the right of the product, which there run along the memory.
+    A chunk of negatives at a time: what is in flight then fits a processor's cache, and the cosines
+    alone are kept. The vectors stand to the right of the product, which there run along the memory.
     """
     columns: List[Tensor] = []
     row = x.unsqueeze(1)
@@ -83,7 +83,9 @@ class ContrastiveLoss(nn.Module):
         embeddings = embeddings * inverse_norm(embeddings, 1)
         targets = at_least_float32(y).flatten(0, 1)
         positive = (embeddings * targets).sum(1) * inverse_norm(targets, 1).squeeze(1)
-        negatives = _cosines(embeddings, y.flatten(0, 1), negs.flatten(1, 2), 5)
+        # A graphics processor has no such cache to fit, and waits for each of the calls.
+        chunk = 50 if negs.is_cuda else 5
+        negatives = _cosines(embeddings, y.flatten(0, 1), negs.flatten(1, 2), chunk)
         logits = torch.cat([positive.unsqueeze(1), negatives], 1) / self.logit_temp
         loss = (torch.logsumexp(logits, 1) - logits[:, 0]).sum()
         hits = positive >= negatives.amax(1)
