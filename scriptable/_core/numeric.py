@@ -1,5 +1,8 @@
 """Arithmetic that stays finite, in value and in gradient, where the textbook form does not."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,6 +13,18 @@ def at_least_float32(x: Tensor) -> Tensor:
     if x.dtype == torch.float16 or x.dtype == torch.bfloat16:
         return x.float()
     return x
+
+
+@contextmanager
+def convolutions_in_float32() -> Iterator[None]:
+    """Convolutions of float32 without TF32, which keeps 10 bits of it and is CUDA's default."""
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 def precise_product(a: Tensor, b: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
+from scriptable._core.numeric import convolutions_in_float32
 from scriptable.frontend._kaldi_frames import KaldiFrames
 from scriptable.frontend._layers import Deltas, Projection, Spectrogram
 
@@ -74,6 +75,12 @@ class FrontEnd(nn.Module):
         device = waveform.device.type
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):
+                return self._in_float32(waveform)
+        return self._in_float32(waveform)
+
+    def _in_float32(self, waveform: Tensor) -> Tensor:
+        if waveform.is_cuda and not torch.compiler.is_compiling():
+            with convolutions_in_float32():
                 return self._features(waveform)
         return self._features(waveform)
 
