@@ -100,3 +100,5 @@ class Case:
     """Largest difference of value and gradients, relative to the largest of the reference."""
     slow: bool = False
     """Whether the peer takes seconds a call, which the quick run has no time for."""
+    gpu_only: bool = False
+    """Whether its tensors are of a size that only a GPU is given."""

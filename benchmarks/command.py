@@ -36,6 +36,9 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option(help="Rows whose name or shape contains this; repeatable.")
     ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu or cuda; by default all there are; repeatable.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the JSON goes; the plot beside it.")] = _OUT,
 ) -> None:
     """Measure every row against its peer and its limit, then curves, artefacts and training steps.
@@ -51,11 +54,11 @@ def run(
         typer.echo(f"only: no row is called {', '.join(only or [])}", err=True)
         raise typer.Exit(2)
     document: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine()}
-    document |= measure_rows(chosen, QUICK if quick else FULL)
+    document |= measure_rows(chosen, QUICK if quick else FULL, _devices(device))
     document["import"] = _import(3 if quick else 7)
     _write(document, out)
     plot_ratios(document["records"], out.with_suffix(".png"))
-    if not quick and not only:
+    if not quick and not only and not device:
         for found in measure_further():
             document |= found
             # Minutes each: what is there stays, if a later part is interrupted.
@@ -89,10 +92,24 @@ def _matches(case: Case, only: list[str] | None) -> bool:
     return not only or any(wanted.lower() in text for wanted in only)
 
 
-def measure_rows(chosen: list[Case], effort: Effort) -> dict[str, Any]:
-    """All records of the rows, on every device there is."""
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    pairs = [(device, case) for device in devices for case in chosen]
+def _devices(wanted: list[str] | None) -> list[str]:
+    """Those asked for, or all there are."""
+    there = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for name in wanted or ():
+        if name not in there:
+            typer.echo(f"device: expected one of {', '.join(there)}, got {name}", err=True)
+            raise typer.Exit(2)
+    return wanted or there
+
+
+def measure_rows(chosen: list[Case], effort: Effort, devices: list[str]) -> dict[str, Any]:
+    """All records of the rows, on each of the devices."""
+    pairs = [
+        (device, case)
+        for device in devices
+        for case in chosen
+        if device == "cuda" or not case.gpu_only
+    ]
     found = _each(
         "rows",
         pairs,
