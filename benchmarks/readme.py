@@ -10,13 +10,14 @@ from benchmarks.table import figure
 from export.files import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
+GPU_START, GPU_END = "<!-- gpu: start -->", "<!-- gpu: end -->"
 _SCORER = "spoof scorer"
 _HEADS_SHOWN = ("executorch_xnnpack", "onnx")
 _NO_SLOWER = 1.05
 
 
 def fill(source: Path, target: Path) -> None:
-    """Replace what stands between the markers of ``target``.
+    """Replace what stands between the markers of ``target``: a GPU's rows have their own.
 
     Raises:
         ValueError: if the measurements cannot be read, or the markers are missing.
@@ -25,13 +26,34 @@ def fill(source: Path, target: Path) -> None:
         document = json.loads(source.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{source}: {error}") from error
+    on_gpu = [record for record in document["records"] if record["device"] == "cuda"]
+    if on_gpu:
+        start, end, body = GPU_START, GPU_END, gpu_section({**document, "records": on_gpu})
+    else:
+        start, end, body = START, END, section(document)
     text = target.read_text()
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{target}: expected the markers {START} and {END} once, in this order")
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{target}: expected the markers {start} and {end} once, in this order")
+    before, rest = text.split(start)
+    after = rest.split(end)[1]
     with replacing(target) as made:
-        made.write_text(f"{before}{START}\n{section(document)}\n{END}{after}")
+        made.write_text(f"{before}{start}\n{body}\n{end}{after}")
+
+
+def gpu_section(document: dict[str, Any]) -> str:
+    """What was measured on a graphics processor, in Markdown."""
+    versions = document["versions"]
+    shown = ", ".join(f"{name} {versions[name]}" for name in ("torch", "torchaudio"))
+    rows = _ratios(document["records"], targets=False)
+    return (
+        f"Measured by `python -m benchmarks --device cuda` on one {document['machine']['gpu']}, "
+        f"with {shown}; the time is the clock's, the memory the highest sum of allocations. "
+        "Losses of this size keep such a device busy for microseconds, so that the ratio is that "
+        "of the calls: whoever masks the padding before the arithmetic makes more of them. Where "
+        "there is work to do, with a million classes or many permutations, it is the ratio of the "
+        "work. The transducer takes two calls for each of the 130 diagonals of its lattice; "
+        f"torchaudio has a kernel of its own for it.\n\n{rows}"
+    )
 
 
 def section(document: dict[str, Any]) -> str:
@@ -83,20 +105,20 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _ratios(records: Sequence[dict[str, Any]]) -> str:
+def _ratios(records: Sequence[dict[str, Any]], targets: bool = True) -> str:
+    """A table of ratios; the targets are those of a processor's one thread."""
     rows = []
     for record in records:
         if record["ratio"] is None:
             continue
         low, high = record["ratio_ci"]
         target = ""
-        if record["target"] is not None:
+        if targets and record["target"] is not None:
             target = f"≤ {record['target']:g}{'' if record['met'] else ', missed'}"
-        device = "" if record["device"] == "cpu" else f", {record['device']}"
         rows.append(
             [
                 f"`{record['name']}`",
-                record["shape"] + device,
+                record["shape"],
                 figure(record["ours_ms"]),
                 record["peer"] or record["limit"],
                 f"{figure(record['ratio'])} ({figure(low)}–{figure(high)})",

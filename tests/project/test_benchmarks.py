@@ -272,6 +272,21 @@ def test_the_section_is_written_between_the_markers(tmp_path: Path) -> None:
     assert target.read_text() == text
 
 
+def test_the_rows_of_a_gpu_have_a_section_of_their_own(tmp_path: Path) -> None:
+    source, target = tmp_path / "gpu.json", tmp_path / "page.md"
+    found = _small()
+    found["versions"]["torchaudio"] = "8.8"
+    found["machine"]["gpu"] = "A card"
+    found["records"][0]["device"] = "cuda"
+    source.write_text(json.dumps(found))
+    kept = f"{readme.START}\nkept\n{readme.END}\n"
+    target.write_text(f"{kept}{readme.GPU_START}\nold\n{readme.GPU_END}\n")
+    readme.fill(source, target)
+    text = target.read_text()
+    assert text.startswith(kept) and "one A card, with torch 9.9, torchaudio 8.8" in text
+    assert "| `mse_loss` | B2 T3 | 1.23 | speechbrain | 1.23 (1.2–1.3) |  |" in text
+
+
 def test_a_file_without_markers_is_left_alone(tmp_path: Path) -> None:
     source, target = tmp_path / "bench.json", tmp_path / "README.md"
     source.write_text(json.dumps(_small()))
