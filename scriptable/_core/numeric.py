@@ -16,15 +16,21 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def convolutions_in_float32() -> Iterator[None]:
-    """Convolutions of float32 without TF32, which keeps 10 bits of it and is CUDA's default."""
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
+def without_tf32() -> Iterator[None]:
+    """Products and convolutions of float32 without TF32, which keeps 10 bits of them on CUDA.
+
+    It is the default of convolutions, and ``torch.set_float32_matmul_precision`` sets it for the
+    others.
+    """
+    users = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
+    before = [user.fp32_precision for user in users]
     try:
+        for user in users:
+            user.fp32_precision = "ieee"
         yield
     finally:
-        convolutions.fp32_precision = before
+        for user, precision in zip(users, before, strict=True):
+            user.fp32_precision = precision
 
 
 def precise_product(a: Tensor, b: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_rank
-from scriptable._core.numeric import convolutions_in_float32
+from scriptable._core.numeric import without_tf32
 from scriptable.frontend._kaldi_frames import KaldiFrames
 from scriptable.frontend._layers import Deltas, Projection, Spectrogram
 
@@ -80,7 +80,7 @@ class FrontEnd(nn.Module):
 
     def _in_float32(self, waveform: Tensor) -> Tensor:
         if waveform.is_cuda and not torch.compiler.is_compiling():
-            with convolutions_in_float32():
+            with without_tf32():
                 return self._features(waveform)
         return self._features(waveform)
 
