@@ -42,10 +42,10 @@ def test_shapes_and_values_that_cannot_be_are_refused() -> None:
             norm(x)
     with pytest.raises(ValueError, match=r"^features: expected shape \[B, 3, T\], got \[1, 2, 5\]"):
         norm.fit(torch.zeros(1, 2, 5))
-    with pytest.raises(ValueError, match="^features: expected finite numbers"):
+    with pytest.raises(ValueError, match=r"^features: expected finite numbers"):
         norm.fit(torch.full((1, 3, 5), float("nan")))
     for size in (0, 2.5):
-        with pytest.raises(ValueError, match="^n_features: "):
+        with pytest.raises(ValueError, match=r"^n_features: "):
             FeatureNorm(size)  # type: ignore[arg-type]
 
 
