@@ -41,8 +41,6 @@ class Source:
         methods: Mapping[str, Inputs],
         contract: str = "",
         dynamic_batch: bool = False,
-        precision: str = "float32",
-        calibration: Tensor | None = None,
     ) -> None:
         if not methods:
             raise ValueError("methods: expected at least one method with its example inputs")
@@ -57,8 +55,8 @@ class Source:
         }
         self.contract = contract
         self.dynamic_batch = dynamic_batch
-        self.precision = precision
-        self.calibration = calibration
+        self.precision = "float32"
+        self.calibration: Tensor | None = None
         """Windows ``[T, N]`` of the audio that ranges of integers are chosen on."""
         self._made: dict[str, Any] = {}
 
@@ -72,6 +70,12 @@ class Source:
         """The same with another contract; no program depends on it."""
         own = copy.copy(self)
         own.contract = contract
+        return own
+
+    def in_precision(self, precision: str, calibration: Tensor | None = None) -> "Source":
+        """The same, to be saved with other arithmetic inside."""
+        own = copy.copy(self)
+        own.precision, own.calibration, own._made = precision, calibration, {}
         return own
 
     def of(self, module: nn.Module) -> "Source":

@@ -5,7 +5,7 @@ linear layers in 8-bit integers, with ranges from calibration audio.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -105,10 +105,11 @@ def _quantizer() -> Any:
     )
 
     class WeightedLayers(XNNPACKQuantizer):
-        SUPPORTED_PATTERNS = [
+        SUPPORTED_PATTERNS: ClassVar[list[Any]] = [
             pattern
+            for name in ("conv_relu", "conv", "linear_relu", "linear")
             for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS
-            if pattern.name in ("conv", "conv_relu", "linear", "linear_relu")
+            if pattern.name == name
         ]
 
     return WeightedLayers().set_global(get_symmetric_quantization_config(is_per_channel=True))

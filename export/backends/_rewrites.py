@@ -200,7 +200,9 @@ def _is_computed(node: Node) -> bool:
         return False
     target = node.target
     name = target.overloadpacket.__name__ if isinstance(target, torch._ops.OpOverload) else ""
-    return name not in _VIEWS | _STORED or any(_is_computed(argument) for argument in node.all_input_nodes)
+    return name not in _VIEWS | _STORED or any(
+        _is_computed(argument) for argument in node.all_input_nodes
+    )
 
 
 def _attribute(module: torch.nn.Module, path: str) -> Any:
