@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim
+from torch.export import Dim, ExportedProgram
 
 from export.backends._base import Source
 from export.backends._executorch import quiet_executorch
@@ -30,18 +30,18 @@ class HalfEncoder(nn.Module):
         return embeddings.float()
 
 
-def encoding_parts(module: nn.Module) -> list[nn.Module]:
-    """The pipelines in a module: whatever has a front end and an encoder.
+def encoding_parts(module: nn.Module) -> dict[str, nn.Module]:
+    """The pipelines in a module by their paths: whatever has a front end and an encoder.
 
     Raises:
         ValueError: if there is none.
     """
-    parts = [
-        part
-        for part in module.modules()
+    parts = {
+        path: part
+        for path, part in module.named_modules()
         if isinstance(getattr(part, "frontend", None), nn.Module)
         and isinstance(getattr(part, "encoder", None), nn.Module)
-    ]
+    }
     if not parts:
         name = type(module).__name__
         raise ValueError(f"precision: expected a module with frontend and encoder, got {name}")
@@ -57,11 +57,21 @@ def reduced(source: Source) -> Source:
         return source
 
     def make() -> Source:
-        for part in encoding_parts(source.module):
+        for part in encoding_parts(source.module).values():
             part.encoder = _encoder(source, part)
         return source.of(source.module)
 
     return source.once(f"in {source.precision}", make).with_contract(source.contract)
+
+
+def encoder_nodes(program: ExportedProgram, module: nn.Module) -> set[str]:
+    """Names of the nodes of an exported module that its encoders are made of."""
+    encoders = {f"{path}.encoder".removeprefix(".") for path in encoding_parts(module)}
+    return {
+        node.name
+        for node in program.graph.nodes
+        if encoders & {path for path, _ in node.meta.get("nn_module_stack", {}).values()}
+    }
 
 
 def _encoder(source: Source, part: Any) -> nn.Module:

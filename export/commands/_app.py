@@ -33,7 +33,7 @@ Names = Optional[list[str]]
 Precision = Annotated[
     Names,
     typer.Option(
-        help="float32, mixed16 or int8, a file each; repeatable. Fewer bits are judged by decisions."
+        help="float32, mixed16 or int8, a file each; repeatable. Fewer bits: judged by decisions."
     ),
 ]
 CalibrationAudio = Annotated[

@@ -83,7 +83,7 @@ def run(options: Options, progress: Progress) -> Result:
         row=verifier_row(module, _STEMS[options.task]),
         speech=audio_for_parity(options, parts.test),
         reduction=reduction(options, parts.train),
-        trials=trial_list(test, scored),
+        trials=trial_list(test, raw_scores(scored)),
         write_scores=lambda path: write_scores(lines_of(test, scored), path, "csv"),
         notes=(caution, *corpus.notes, *parts.notes),
         unit="trials",

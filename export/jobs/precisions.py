@@ -1,4 +1,4 @@
-"""``--precision``, ``--calibration-audio`` and ``--force``, and the audio that int8 is fitted to."""
+"""The options about precision, and the audio that the ranges of int8 are chosen on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
