@@ -372,6 +372,8 @@ def parse_any(text: str, name: str) -> AnyContract:
         task = document.get("task")
         if not isinstance(task, str) or task not in _TASKS:
             raise ValueError(f"task: expected one of {', '.join(_TASKS)}, got {task!r:.40}")
+        if None in [document.get(name, "") for name in _OPTIONAL]:
+            raise ValueError("document: null stands for nothing here")
         contract = _TASKS[task].model_validate_json(text)
         if absent := left_out(contract, _OPTIONAL):
             raise ValueError(f"{absent}: Field required")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictFloat, field_validator
 
 from export.runtime._part import Part
 
@@ -30,7 +30,7 @@ class PrecisionGuard(Part):
         description="of the raw score: how far it may be from the trained model's, and the scores "
         "of one window from each other on two processors",
     )
-    delta_eer: tuple[float, ...] = Field(
+    delta_eer: tuple[StrictFloat, ...] = Field(
         strict=False,
         description="rise of the equal error rate, and its 95 % interval; none where all trials "
         "are of one class",
