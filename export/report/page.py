@@ -88,6 +88,7 @@ def render(report: Report) -> str:
         trials=held_out(report.trials, report.contract),
         ladder=ladder_lines(report.ladder),
         contract=described(report.contract),
+        reduced=any(record.precision != "float32" for record in report.records),
     )
 
 
@@ -152,7 +153,9 @@ def _cell(records: list[Record], anchor: str) -> Cell | None:
     numbers, shade = "", status.replace("_", "-")
     if worst is not None:
         numbers = f"{short(worst.max_abs_error)} / {short(worst.tolerance)}"
-    if status == "pass" and worst is not None:
+    if worst is not None and worst.tolerance is None:
+        numbers, shade = short(worst.max_abs_error), "judged" if status == "pass" else "fail-2"
+    elif status == "pass" and worst is not None:
         ratio = _ratio(worst)
         shade = next((name for bound, name in _PASS_SHADES if ratio <= bound), "pass-4")
     elif status == "fail":

@@ -60,11 +60,14 @@ def comparison_table(records: Sequence[Record]) -> Table:
 
 
 def failures(records: Sequence[Record]) -> list[str]:
-    """One line for each failed comparison."""
+    """One line for each failed comparison; those that fail for one reason share theirs."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for r in records:
+        if r.status == "fail":
+            place = f"{r.row}.{r.method} on {r.backend}"
+            found.setdefault((place, r.reason), []).append(r.content)
     return [
-        f"{r.row}.{r.method} on {r.backend}, {r.content}: {r.reason}"
-        for r in records
-        if r.status == "fail"
+        f"{place}, {', '.join(contents)}: {reason}" for (place, reason), contents in found.items()
     ]
 
 
