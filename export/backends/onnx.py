@@ -86,7 +86,6 @@ class Onnx(Backend):
     name = "onnx"
     suffix = ".onnx"
     rank = 65
-    precisions = ("float32", "mixed16")
     tolerance = 1e-5
     precisions = ("float32", "mixed16")
     package = "onnxruntime"

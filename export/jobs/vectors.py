@@ -82,6 +82,12 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     with staged_folder(folder, ours=listed) as temporary:
         index = {
             "contract": contract.document(),
+            # Of fewer bits; of float32 it is for each implementation to say.
+            **(
+                {}
+                if contract.precision_guard is None
+                else {"score_tolerance": contract.precision_guard.score_tolerance}
+            ),
             "cases": [_write_case(scorer, case, temporary) for case in made],
         }
         text = json.dumps(index, indent=1, allow_nan=False)
