@@ -16,8 +16,8 @@ from export.backends._base import Artefact, Backend, Inputs, Source
 from export.backends._coreml_ops import table
 from export.backends._coreml_scan import unroll_scans
 from export.backends._coremltools import quiet_coremltools
-from export.backends._precision import encoder_nodes
 from export.backends._mil import Function, read_functions
+from export.backends._precision import encoder_nodes
 from export.errors import ArtefactError
 
 CONTRACT_KEY = "contract"

@@ -137,7 +137,7 @@ def _compare(
 ) -> tuple[Rung, float]:
     """Scores and decisions of a file, and the largest score that it was compared with."""
     judged = job.judged
-    outside = job.reduction.judged_on
+    outside = job.reduction.judged_on if precision == "int8" else None
     chosen = evenly(range(len(judged.names)) if outside is None else outside, job.most_judged)
     expected = judged.scores[chosen]
     (rung,) = compare_files(
