@@ -36,7 +36,7 @@ EACH = 12
 
 
 def held_out() -> tuple[Tensor, Tensor]:
-    """Buzzes, which the untrained scorer puts low, noises above them, and one of each mislabelled."""
+    """Buzzes, which the untrained scorer puts low, and noises; one of each is mislabelled."""
     windows = [voice(WINDOW, 90.0 + 9 * i, seed=i) for i in range(EACH)]
     windows += [0.05 * torch.randn(WINDOW, generator=seeded(i)) for i in range(EACH)]
     labels = torch.tensor([0] * EACH + [1] * EACH)
