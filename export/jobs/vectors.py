@@ -82,14 +82,11 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     with staged_folder(folder, ours=listed) as temporary:
         index = {
             "contract": contract.document(),
-            # Of fewer bits; of float32 it is for each implementation to say.
-            **(
-                {}
-                if contract.precision_guard is None
-                else {"score_tolerance": contract.precision_guard.score_tolerance}
-            ),
             "cases": [_write_case(scorer, case, temporary) for case in made],
         }
+        if contract.precision_guard is not None:
+            # How far another implementation may be off; of float32 it is for each to say.
+            index["score_tolerance"] = contract.precision_guard.score_tolerance
         text = json.dumps(index, indent=1, allow_nan=False)
         (temporary / INDEX_FILE).write_text(text + "\n", encoding="utf-8")
     return len(made)
