@@ -49,6 +49,7 @@ def check(options: Options) -> None:
     if options.task not in TASKS:
         raise InputError(f"task: expected one of {', '.join(TASKS)}, got {options.task}")
     options.precisions.check()
+    options.precisions.check_task(options.task)
     for package in ("jinja2", "matplotlib"):
         require(package)
     if options.out.exists() and not options.out.is_dir():

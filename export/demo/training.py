@@ -137,6 +137,8 @@ def _features(
             windows = cut_windows(utterance.waveform, settings.num_samples, settings.hop)
             features.append(frontend(windows))
             labels += [label] * len(windows)
-        (norm,) = (part for part in frontend.children() if isinstance(part, scriptable.FeatureNorm))
-        found = torch.cat(features)
-        return norm.fit(found)(found), torch.tensor(labels)
+    found = torch.cat(features)
+    for part in frontend.children():
+        if isinstance(part, scriptable.FeatureNorm):
+            found = part.fit(found)(found)
+    return found, torch.tensor(labels)

@@ -69,5 +69,6 @@ class Options:
             raise InputError(f"enrolment: {self.config} is of task: spoofing, which enrols nobody")
         if self.countermeasure is not None and task != "sasv":
             raise InputError(f"countermeasure: {self.config} is of task: {task}, not sasv")
+        self.precisions.check_task(task)
         if self._uncalibrated and task != "spoofing":
             raise InputError(_CALIBRATE)

@@ -16,6 +16,7 @@ from export.runtime.audio import read_waveform
 from scriptable import cut_windows
 
 PRECISIONS = ("float32", *BOUNDS)
+_TASKS = ("spoofing", "verification", "sasv")
 
 _MOST_FILES = 64
 _MOST_WINDOWS = 96
@@ -48,6 +49,16 @@ class Precisions:
             raise InputError(f"{self.audio}: contains no .wav or .flac file to calibrate on")
         if self.force and not set(self.names) & set(BOUNDS):
             raise InputError("force: is for --precision mixed16 or int8")
+
+    def check_task(self, task: str) -> None:
+        """Refuse fewer bits where the encoder is not between features and one embedding.
+
+        Raises:
+            InputError: naming the option.
+        """
+        fewer = [name for name in self.names if name in BOUNDS]
+        if fewer and task not in _TASKS:
+            raise InputError(f"precision: {fewer[0]} is for task: {', '.join(_TASKS)}, not {task}")
 
     def reduction(
         self, windows: Tensor | None = None, judged_on: Sequence[int] | None = None
