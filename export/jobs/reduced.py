@@ -1,5 +1,6 @@
 """Files of fewer bits: written as a draft, judged by decisions, and for good only if they pass."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from export.progress import Progress
 from export.runtime.contract import AnyContract
 
 MOST_JUDGED = 60
+_OTHER = "the file does not answer as the draft that was judged"
 GIVE_TRIALS = "give --protocol and --audio, or set SCRIPTABLE_SPEECH to a folder of recordings"
 
 
@@ -125,11 +127,19 @@ def write_judged(
         return Written(_told(records, "fail", reason), [rung])
     again = check(contract.model_copy(update={"precision_guard": guard}), path)
     if [r.max_abs_error for r in again] != [r.max_abs_error for r in records]:
-        reason = "the file does not answer as the draft that was judged"
+        _remove(path)
+        reason = next((r.reason for r in again if r.max_abs_error is None), _OTHER)
         return Written(_told(again, "fail", reason), [rung])
     if refused:
         return Written(_told(again, "fail", f"written all the same: {refused}"), [rung])
     return Written(_told(again, "pass", ""), [rung])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _compare(

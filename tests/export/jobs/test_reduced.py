@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from export.backends import load
 from export.errors import InputError
+from export.jobs import reduced
 from export.jobs.ship import ship, ship_verifier
 from export.parity.record import Record
 from export.runtime.audio import read_waveform
@@ -222,6 +224,24 @@ def test_force_writes_it_and_its_contract_says_so(tmp_path: Path) -> None:
     guard = contract_of(file_of(tmp_path, "int8")).precision_guard
     assert guard is not None
     assert guard.verdict == "forced" and guard.max_score_error > guard.score_tolerance
+
+
+def test_a_file_unlike_its_draft_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usable(*XNNPACK)
+    usual, calls = reduced.parity.check_backend, []
+
+    def unlike(*given: object) -> list[Record]:
+        calls.append(given)
+        found = usual(*given)  # type: ignore[arg-type]
+        return found if len(calls) < 2 else [replace(r, max_abs_error=0.5) for r in found]
+
+    monkeypatch.setattr(reduced.parity, "check_backend", unlike)
+    windows, labels = held_out()
+    records = ship(tiny_pipeline(), windows, labels, tmp_path, XNNPACK, precisions=("mixed16",))
+    assert {r.reason for r in records} == {"the file does not answer as the draft that was judged"}
+    assert [p.name for p in tmp_path.iterdir()] == ["parity.json"]
 
 
 def test_a_verifier_in_half_precision(tmp_path: Path) -> None:
