@@ -80,7 +80,7 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     contract = scorer.contract
     made = cases(contract.audio.sample_rate, contract.windows.num_samples, contract.windows.hop)
     with staged_folder(folder, ours=listed) as temporary:
-        index = {
+        index: dict[str, Any] = {
             "contract": contract.document(),
             "cases": [_write_case(scorer, case, temporary) for case in made],
         }
