@@ -55,12 +55,33 @@ class Source:
         }
         self.contract = contract
         self.dynamic_batch = dynamic_batch
+        self.precision = "float32"
+        self.calibration: Tensor | None = None
+        """Windows ``[T, N]`` of the audio that ranges of integers are chosen on."""
         self._made: dict[str, Any] = {}
 
     def apart(self) -> "Source":
         """The same with a copy of the module in eval mode, for a backend to do with as it likes."""
         own = copy.copy(self)
         own.module = copied(self.module).eval()
+        return own
+
+    def with_contract(self, contract: str) -> "Source":
+        """The same with another contract; no program depends on it."""
+        own = copy.copy(self)
+        own.contract = contract
+        return own
+
+    def in_precision(self, precision: str, calibration: Tensor | None = None) -> "Source":
+        """The same, to be saved with other arithmetic inside."""
+        own = copy.copy(self)
+        own.precision, own.calibration, own._made = precision, calibration, {}
+        return own
+
+    def of(self, module: nn.Module) -> "Source":
+        """Another module with the same methods in the place of this one."""
+        own = copy.copy(self)
+        own.module, own._made = module, {}
         return own
 
     def once(self, what: str, make: Callable[[], _Made]) -> _Made:
@@ -152,6 +173,8 @@ class Backend(ABC):
     """The importable package that saving and loading need."""
     extra: ClassVar[str] = ""
     """The extra of this project that installs ``package``."""
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    """What :attr:`Source.precision` it can save; its own tolerance is about float32 alone."""
     runnable: ClassVar[bool] = True
     """False where the file can be written on this host and not be run."""
     not_run_reason: ClassVar[str] = ""

@@ -116,6 +116,8 @@ _VIEWS = {
     "unsqueeze",
     "view",
 }
+# Of integers: what is stored is the small tensor, which the delegate computes with.
+_STORED = {"dequantize_per_channel", "dequantize_per_tensor"}
 
 
 def rewritten(program: ExportedProgram, export: Export) -> ExportedProgram:
@@ -193,12 +195,14 @@ def _writes(node: Node) -> bool:
 
 
 def _is_computed(node: Node) -> bool:
-    """Whether anything but a change of shape lies between the stored tensors and this one."""
+    """Whether more than a change of shape or scale lies between the stored tensors and this one."""
     if node.op == "get_attr":
         return False
     target = node.target
     name = target.overloadpacket.__name__ if isinstance(target, torch._ops.OpOverload) else ""
-    return name not in _VIEWS or any(_is_computed(argument) for argument in node.all_input_nodes)
+    return name not in _VIEWS | _STORED or any(
+        _is_computed(argument) for argument in node.all_input_nodes
+    )
 
 
 def _attribute(module: torch.nn.Module, path: str) -> Any:

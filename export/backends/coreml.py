@@ -17,6 +17,7 @@ from export.backends._coreml_ops import table
 from export.backends._coreml_scan import unroll_scans
 from export.backends._coremltools import quiet_coremltools
 from export.backends._mil import Function, read_functions
+from export.backends._precision import encoder_nodes
 from export.errors import ArtefactError
 
 CONTRACT_KEY = "contract"
@@ -60,6 +61,16 @@ def _distinct_outputs(program: ExportedProgram) -> ExportedProgram:
     return program
 
 
+def _arithmetic(ct: Any, source: Source, method: str, program: ExportedProgram) -> Any:
+    """Core ML's precision: float32, or for each operator of an encoder float16."""
+    if source.precision == "float32":
+        return ct.precision.FLOAT32
+    inside = encoder_nodes(program, source.module)
+    if method == "forward" and not inside:
+        raise ValueError("precision: the encoder's operators cannot be told from the others")
+    return ct.transform.FP16ComputePrecision(op_selector=lambda op: op.name in inside)
+
+
 def _results(program: ExportedProgram) -> list[dict[str, Any]]:
     """The dtype and rank of every result."""
     described = []
@@ -76,6 +87,7 @@ class CoreML(Backend):
     suffix = ".mlpackage"
     rank = 70
     tolerance = 1e-3
+    precisions = ("float32", "mixed16")
     unmeasured = "" if platform.system() == "Darwin" else "measured on macOS only"
     package = "coremltools"
     extra = "coreml"
@@ -94,7 +106,7 @@ class CoreML(Backend):
                 parts[method] = ct.convert(
                     program,
                     convert_to="mlprogram",
-                    compute_precision=ct.precision.FLOAT32,
+                    compute_precision=_arithmetic(ct, source, method, program),
                     minimum_deployment_target=target,
                     skip_model_load=True,
                 )

@@ -1,8 +1,11 @@
 """ExecuTorch with the XNNPACK delegate: the fast path on ARM and x86 processors."""
 
+from pathlib import Path
 from typing import Any
 
+from export.backends._base import Source
 from export.backends._executorch import ExecuTorchBackend
+from export.backends._precision import PRECISIONS, reduced
 
 
 class ExecuTorchXNNPACK(ExecuTorchBackend):
@@ -12,6 +15,11 @@ class ExecuTorchXNNPACK(ExecuTorchBackend):
     suffix = ".xnnpack.pte"
     rank = 60
     tolerance = 1e-4
+    precisions = PRECISIONS
+
+    def save(self, source: Source, path: Path) -> None:
+        """Lower and write; the delegate has kernels for half precision and for 8 bits."""
+        super().save(reduced(source), path)
 
     def partitioners(self) -> list[Any]:
         """XNNPACK's, with the ELU that the delegate has and its default choice leaves out."""

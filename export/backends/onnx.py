@@ -14,6 +14,7 @@ import torch
 from torch.export import ExportedProgram
 
 from export.backends._base import CONTRACT_FILE, Artefact, Backend, Inputs, Source
+from export.backends._precision import reduced
 from export.backends._torchscript import first_sentence
 from export.errors import ArtefactError
 
@@ -86,6 +87,7 @@ class Onnx(Backend):
     suffix = ".onnx"
     rank = 65
     tolerance = 1e-5
+    precisions = ("float32", "mixed16")
     package = "onnxruntime"
     extra = "onnx"
 
@@ -102,6 +104,7 @@ class Onnx(Backend):
             import onnx_ir
             from onnx_ir.passes import common
 
+            source = reduced(source)
             joined, *others = [_converted(source.lowerable(m), m) for m in source.methods]
             for other in others:
                 for part in ("node", "initializer", "input", "output", "value_info"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 import scriptable
@@ -76,6 +77,11 @@ ROWS = [
     Row(
         entry="CepstralNorm",
         module=lambda: scriptable.CepstralNorm(std_norm=True),
+        methods={"forward": lambda g: (draw.normal(g, 2, 6, 9),)},
+    ),
+    Row(
+        entry="FeatureNorm",
+        module=lambda: scriptable.FeatureNorm(6).fit(3.0 + 2.0 * torch.randn(4, 6, 30)),
         methods={"forward": lambda g: (draw.normal(g, 2, 6, 9),)},
     ),
 ]

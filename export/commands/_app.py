@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, Optional
+from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 from rich.console import Console
@@ -30,6 +30,22 @@ out = Console(width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True)
 
 Names = Optional[list[str]]
+Precision = Annotated[
+    Names,
+    typer.Option(
+        help="float32, mixed16 or int8, a file each; repeatable. Fewer bits: judged by decisions."
+    ),
+]
+CalibrationAudio = Annotated[
+    Optional[Path],
+    typer.Option(
+        metavar="DIR", help="Recordings of the deployment, which int8 chooses its ranges on."
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Write a file of fewer bits whose decisions differ, too."),
+]
 # Seconds: a job that ends sooner says nothing on the way.
 _QUIET = 10.0
 

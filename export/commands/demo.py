@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from export.commands._app import app, progress_bar, published
+from export.commands._app import CalibrationAudio, Force, Precision, app, progress_bar, published
 
 
 @app.command()
@@ -54,6 +54,9 @@ def demo(
     dynamic_batch: Annotated[
         bool, typer.Option(help="Keep the batch size dynamic where a backend can.")
     ] = False,
+    precision: Precision = None,
+    calibration_audio: CalibrationAudio = None,
+    force: Force = False,
 ) -> None:
     """Train a scorer, export it to every backend, and prove each file.
 
@@ -61,6 +64,7 @@ def demo(
     """
     from export.demo import spoofing as job
     from export.demo.training import Settings
+    from export.jobs.precisions import Precisions
     from export.jobs.threshold import ThresholdChoice
 
     default = Path("build/demo" if task == "spoofing" else f"build/demo-{task}")
@@ -74,6 +78,7 @@ def demo(
         dynamic_batch,
         task,
         ThresholdChoice(threshold, prior, cost_miss, cost_false_alarm),
+        Precisions(tuple(precision or ["float32"]), calibration_audio, force),
     )
     with progress_bar() as progress:
         result = job.run(options, progress)

@@ -5,7 +5,16 @@ from typing import Annotated, Optional
 
 import typer
 
-from export.commands._app import Names, app, backend_names, progress_bar, published
+from export.commands._app import (
+    CalibrationAudio,
+    Force,
+    Names,
+    Precision,
+    app,
+    backend_names,
+    progress_bar,
+    published,
+)
 
 
 @app.command()
@@ -61,6 +70,9 @@ def model(
         Optional[str],
         typer.Option(help="With --calibrate: eer, or min_dcf at the prior and the usual costs."),
     ] = None,
+    precision: Precision = None,
+    calibration_audio: CalibrationAudio = None,
+    force: Force = False,
 ) -> None:
     """Export a model of your own: configuration and weights in, proven files and a report out.
 
@@ -72,6 +84,7 @@ def model(
     from export.errors import InputError
     from export.jobs import model as job
     from export.jobs.options import Options
+    from export.jobs.precisions import Precisions
     from export.jobs.threshold import ThresholdChoice
     from export.modules import load_module
 
@@ -93,6 +106,7 @@ def model(
         point if calibrate else None,
         enrolment,
         countermeasure,
+        Precisions(tuple(precision or ["float32"]), calibration_audio, force),
     )
     with progress_bar() as progress:
         result = job.run(options, progress)

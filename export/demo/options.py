@@ -16,6 +16,9 @@ from export.corpus import (
 from export.demo.training import HEADS, Settings
 from export.errors import InputError
 from export.extras import require
+from export.jobs.precisions import Precisions, windows_of
+from export.jobs.reduced import Reduction
+from export.jobs.steps import evenly
 from export.jobs.threshold import ThresholdChoice
 from export.progress import Progress
 from export.runtime.audio import read_waveform
@@ -38,12 +41,15 @@ class Options:
     dynamic_batch: bool = False
     task: str = "spoofing"
     threshold: ThresholdChoice = field(default_factory=ThresholdChoice)
+    precisions: Precisions = field(default_factory=Precisions)
 
 
 def check(options: Options) -> None:
     """Refuse what cannot be done before anything is read."""
     if options.task not in TASKS:
         raise InputError(f"task: expected one of {', '.join(TASKS)}, got {options.task}")
+    options.precisions.check()
+    options.precisions.check_task(options.task)
     for package in ("jinja2", "matplotlib"):
         require(package)
     if options.out.exists() and not options.out.is_dir():
@@ -74,3 +80,21 @@ def audio_for_parity(options: Options, held_out: Sequence[Utterance]) -> Tensor:
     if files:
         return read_waveform(files[0], options.settings.sample_rate).waveform
     return held_out[0].waveform
+
+
+def reduction(options: Options, train: Sequence[Utterance]) -> Reduction:
+    """Ranges for int8 from the training part, and real speech where it is at hand.
+
+    Synthetic audio alone does not tell how far real speech goes. The recording that parity is
+    shown on is none of them.
+    """
+    if "int8" not in options.precisions.names:
+        return options.precisions.reduction()
+    settings = options.settings
+    real = [read_waveform(p, settings.sample_rate).waveform for p in evenly(speech_files()[1:], 16)]
+    waveforms = [
+        *(utterance.waveform for utterance in evenly(train, 48)),
+        *real,
+        *options.precisions.recordings(settings.sample_rate),
+    ]
+    return options.precisions.reduction(windows_of(waveforms, settings.num_samples))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from export.corpus import BONA_FIDE, Utterance, three_parts
-from export.demo.options import HELD_OUT, Options, audio_for_parity, read_corpus
+from export.demo.options import HELD_OUT, Options, audio_for_parity, read_corpus, reduction
 from export.demo.speaker_trials import trials_of
 from export.demo.training import Settings, train, train_embedder
 from export.errors import InputError
@@ -82,7 +82,8 @@ def run(options: Options, progress: Progress) -> Result:
         contract=contract,
         row=verifier_row(module, _STEMS[options.task]),
         speech=audio_for_parity(options, parts.test),
-        trials=trial_list(test, scored),
+        reduction=reduction(options, parts.train),
+        trials=trial_list(test, raw_scores(scored)),
         write_scores=lambda path: write_scores(lines_of(test, scored), path, "csv"),
         notes=(caution, *corpus.notes, *parts.notes),
         unit="trials",

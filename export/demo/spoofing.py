@@ -4,7 +4,7 @@ from functools import partial
 
 from export.corpus import three_parts
 from export.demo import speaker
-from export.demo.options import HELD_OUT, Options, audio_for_parity, check, read_corpus
+from export.demo.options import HELD_OUT, Options, audio_for_parity, check, read_corpus, reduction
 from export.demo.training import train
 from export.jobs.calibration import write_decisions
 from export.jobs.publish import Product, publish
@@ -52,6 +52,7 @@ def run(options: Options, progress: Progress) -> Result:
         contract=contract,
         row=scorer_row(pipeline, STEM),
         speech=audio_for_parity(options, parts.test),
+        reduction=reduction(options, parts.train),
         trials=scorer_trials(parts.test, raw["held_out"]),
         write_scores=partial(write_decisions, scored, contract),
         notes=(*corpus.notes, *parts.notes, *_warnings(rate)),

@@ -35,8 +35,8 @@ class Settings:
 
 
 def build_pipeline(settings: Settings) -> ScorePipeline:
-    """LFCC with deltas, light CNN and the chosen head."""
-    frontend = scriptable.LFCC(
+    """LFCC with deltas, normalised; light CNN and the chosen head."""
+    lfcc = scriptable.LFCC(
         sample_rate=settings.sample_rate,
         n_fft=512,
         win_length=320,
@@ -47,14 +47,15 @@ def build_pipeline(settings: Settings) -> ScorePipeline:
         center=False,
         deltas=2,
     )
-    encoder = scriptable.LightCNN(frontend.n_features, settings.embedding_dim)
+    frontend = nn.Sequential(lfcc, scriptable.FeatureNorm(lfcc.n_features))
+    encoder = scriptable.LightCNN(lfcc.n_features, settings.embedding_dim)
     head = HEADS[settings.head](settings.embedding_dim)
     return ScorePipeline(frontend, encoder, head, settings.num_samples)
 
 
 def build_embedder(settings: Settings) -> EmbeddingPipeline:
-    """Log-mel energies, whose pitch and formants tell voices apart, and light CNN."""
-    frontend = scriptable.LogMel(
+    """Log-mel energies, whose pitch and formants tell voices apart, normalised; light CNN."""
+    mel = scriptable.LogMel(
         sample_rate=settings.sample_rate,
         n_fft=512,
         win_length=400,
@@ -62,7 +63,8 @@ def build_embedder(settings: Settings) -> EmbeddingPipeline:
         n_mels=40,
         center=False,
     )
-    encoder = scriptable.LightCNN(frontend.n_features, settings.embedding_dim)
+    frontend = nn.Sequential(mel, scriptable.FeatureNorm(mel.n_features))
+    encoder = scriptable.LightCNN(mel.n_features, settings.embedding_dim)
     return EmbeddingPipeline(frontend, encoder, settings.num_samples)
 
 
@@ -128,11 +130,15 @@ def _features(
     utterances: Sequence[Utterance],
     classes: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Features and class of every window; the front end has nothing to learn."""
+    """Features and class of every window; their normalisation is fitted on them."""
     features, labels = [], []
     with torch.no_grad():
         for utterance, label in zip(utterances, classes, strict=True):
             windows = cut_windows(utterance.waveform, settings.num_samples, settings.hop)
             features.append(frontend(windows))
             labels += [label] * len(windows)
-    return torch.cat(features), torch.tensor(labels)
+    found = torch.cat(features)
+    for part in frontend.children():
+        if isinstance(part, scriptable.FeatureNorm):
+            found = part.fit(found)(found)
+    return found, torch.tensor(labels)

@@ -11,6 +11,7 @@ from export.jobs import sasv, spoofing, verification
 from export.jobs.checkpoint import load_checkpoint
 from export.jobs.config_file import Scorer, read_config
 from export.jobs.options import Options
+from export.jobs.precisions import own_trials
 from export.jobs.publish import Product, publish
 from export.jobs.speaker_contract import speaker_of
 from export.jobs.steps import writers
@@ -42,7 +43,13 @@ def run(options: Options, progress: Progress) -> Result:
     if options.calibrate is None and not scorer.calibrated:
         notes.append(f"{options.config}: no calibration, so the LLR is the raw score")
     product = _product(options, scorer, progress)
-    product = replace(product, notes=(*notes, *product.notes))
+    reduction = own_trials(
+        options.precisions,
+        product.recordings,
+        product.contract.windows.num_samples,
+        scorer.sample_rate,
+    )
+    product = replace(product, notes=(*notes, *product.notes), reduction=reduction)
     return publish(product, options.out, progress, use, options.dynamic_batch, budget)
 
 

@@ -1,13 +1,18 @@
 """What ``python -m export model`` was asked for, and what of it cannot be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.backends import Backend
 from export.budget import GENEROUS
 from export.errors import InputError
+from export.jobs.precisions import Precisions
 from export.jobs.threshold import ThresholdChoice
+
+_CALIBRATE = (
+    "calibration-audio: int8 needs recordings of the deployment: give --calibration-audio DIR"
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Options:
     """The recordings of each model in the trial list; None: it names recordings."""
     countermeasure: Path | None = None
     """Weights of the countermeasure, where ``checkpoint`` holds the speaker half alone."""
+    precisions: Precisions = field(default_factory=Precisions)
 
     def check(self) -> None:
         """Refuse options that do not go together.
@@ -45,6 +51,13 @@ class Options:
             raise InputError("enrolment: give --protocol and --audio, too: it is a list for them")
         if self.countermeasure is not None and self.checkpoint is None:
             raise InputError("countermeasure: give --checkpoint, too, with the speaker half")
+        self.precisions.check()
+        if self._uncalibrated and self.protocol is None:
+            raise InputError(f"{_CALIBRATE}, or --protocol and --audio")
+
+    @property
+    def _uncalibrated(self) -> bool:
+        return "int8" in self.precisions.names and self.precisions.audio is None
 
     def check_task(self, task: str) -> None:
         """Refuse options that are for another task.
@@ -56,3 +69,6 @@ class Options:
             raise InputError(f"enrolment: {self.config} is of task: spoofing, which enrols nobody")
         if self.countermeasure is not None and task != "sasv":
             raise InputError(f"countermeasure: {self.config} is of task: {task}, not sasv")
+        self.precisions.check_task(task)
+        if self._uncalibrated and task != "spoofing":
+            raise InputError(_CALIBRATE)

@@ -10,13 +10,25 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from export.backends import Backend
+from export.backends import Backend, Source
 from export.budget import Budget
 from export.catalog import Row
+from export.corpus import Utterance
+from export.errors import InputError
 from export.files import check_output, staged_folder
+from export.jobs.reduced import (
+    GIVE_TRIALS,
+    MOST_JUDGED,
+    Job,
+    Reduction,
+    able,
+    name_of,
+    write_judged,
+)
 from export.jobs.steps import (
     TrialList,
     artefact_paths,
+    evenly,
     export_each,
     latencies,
     runnable,
@@ -27,7 +39,7 @@ from export.jobs.steps import (
 from export.parity.check import make_trials
 from export.parity.decisions import Rung, compare_files
 from export.parity.document import write_json
-from export.parity.record import Record
+from export.parity.record import Record, Trial, file_kind
 from export.progress import Progress
 from export.report.page import Report, Trials, write_html
 from export.report.result import Result
@@ -62,6 +74,10 @@ class Product:
     """What the trials are."""
     seconds_a_trial: float = 0.0
     """That the trained module took for one trial."""
+    reduction: Reduction = field(default_factory=Reduction)
+    """The precisions of the files."""
+    recordings: Sequence[Utterance] = ()
+    """The trials one by one, where each is a recording that the user gave."""
 
 
 @dataclass
@@ -136,7 +152,7 @@ def publish(
     Raises:
         InputError: if one of them would replace what is not ours, or another run is writing there.
     """
-    for path in artefact_paths(out, product.row.variant, use).values():
+    for path in _paths(product, out, use).values():
         check_output(path)
     with staged_folder(out) as staging:
         partial_record = out / "parity.partial.json"
@@ -157,22 +173,25 @@ def _publish(
     budget: Budget,
 ) -> Result:
     use = writers() if use is None else use
+    plain = use if "float32" in product.reduction.precisions else []
     row = product.row
     trials = make_trials(row, product.module, product.speech)
     shown = product.shown or _shown(product.trials, product.contract)
-    paths = artefact_paths(out, row.variant, use)
-    state = _Progressing(product, out, partial_record, paths, shown)
+    state = _Progressing(product, out, partial_record, _paths(product, out, use), shown)
     state.times["eager"] = 1e3 * min(trial.seconds for trial in trials)
     if product.write_scores is not None:
         product.write_scores(out / "scores.csv")
     source = source_of(row, product.module, product.contract, dynamic_batch)
-    for records in export_each(out, row, source, trials, use, progress, budget):
+    for records in export_each(out, row, source, trials, plain, progress, budget):
         state.records += records
         state.write()
     quick = [name for name in _proven(state) if not _slow(state.records, name)]
     if product.trials is not None:
         _compare_decisions(state, product.trials, quick, progress, budget)
         state.write()
+    if product.trials is not None and product.reduction.fewer:
+        _write_reduced(state, source, trials, product.trials, use, progress, budget)
+        quick = [kind for kind in _proven(state) if not _slow(state.records, kind)]
     if reason := budget.refusal():
         state.notes.append(f"times per window: {reason}")
     else:
@@ -183,14 +202,61 @@ def _publish(
     return state.result()
 
 
+def _paths(product: Product, out: Path, use: Sequence[Backend] | None) -> dict[str, Path]:
+    """Where each kind of file goes.
+
+    Raises:
+        InputError: if a precision cannot be written, or there is nothing to judge it by.
+    """
+    reduction, stem = product.reduction, product.row.variant
+    paths = artefact_paths(out, stem, use) if "float32" in reduction.precisions else {}
+    for precision in reduction.fewer:
+        if product.trials is None:
+            raise InputError(f"precision: {precision} is judged by decisions: {GIVE_TRIALS}")
+        for backend in able(precision, writers() if use is None else use):
+            kind = file_kind(backend.name, precision)
+            paths[kind] = out / name_of(stem, precision, backend)
+    return paths
+
+
+def _write_reduced(
+    state: _Progressing,
+    source: Source,
+    trials: list[Trial],
+    judged: TrialList,
+    use: Sequence[Backend],
+    progress: Progress,
+    budget: Budget,
+) -> None:
+    """The files of fewer bits, as far as their decisions allow it."""
+    product = state.product
+    most = max(_FEWEST, int(_SECONDS_A_FILE / max(product.seconds_a_trial, 1e-6)))
+    job = Job(
+        source,
+        product.row,
+        product.contract,
+        trials,
+        judged,
+        product.reduction,
+        budget,
+        min(MOST_JUDGED, most),
+    )
+    for precision in product.reduction.fewer:
+        for backend in able(precision, use):
+            written = write_judged(job, precision, backend, state.out, progress)
+            state.records += written.records
+            state.decisions += written.rungs
+            state.write()
+
+
 def _proven(state: _Progressing) -> list[str]:
-    """Backends whose file ran here, right or wrong."""
-    ran = {record.backend for record in state.records if record.max_abs_error is not None}
+    """Kinds of file that ran here, right or wrong."""
+    ran = {record.file_kind for record in state.records if record.max_abs_error is not None}
     return [name for name in runnable(state.paths) if name in ran]
 
 
 def _slow(records: Sequence[Record], name: str) -> bool:
-    return any(r.slow_pass is not None for r in records if r.backend == name)
+    return any(r.slow_pass is not None for r in records if r.file_kind == name)
 
 
 def _compare_decisions(
@@ -201,10 +267,9 @@ def _compare_decisions(
     budget: Budget,
 ) -> None:
     """Score the trial list with every file; what cannot be scored with is a failed cell."""
-    chosen = list(trials.compared)
     most = max(_FEWEST, int(_SECONDS_A_FILE / max(state.product.seconds_a_trial, 1e-6)))
-    if len(chosen) > most:
-        chosen = [chosen[round(i * (len(chosen) - 1) / (most - 1))] for i in range(most)]
+    chosen = evenly(trials.compared, most)
+    if len(chosen) < len(trials.compared):
         state.notes.append(
             f"decisions were compared on {most} of the {len(trials.names)} "
             f"{state.product.unit}: one takes {state.product.seconds_a_trial:.1f} s"

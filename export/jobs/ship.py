@@ -9,11 +9,15 @@ from torch import Tensor, nn
 from export.backends import select, with_plain_weights
 from export.budget import unlimited
 from export.catalog import Row
+from export.corpus import BONA_FIDE, Utterance
 from export.errors import InputError
 from export.files import staged_folder
+from export.jobs.precisions import Precisions
+from export.jobs.reduced import Job, Reduction, able, write_judged
 from export.jobs.speaker_contract import About, decided, speaker_contract, verifier_row
+from export.jobs.speaker_trials import SpeakerTrial, SpeakerTrials, trial_list
 from export.jobs.spoofing_contract import make_contract
-from export.jobs.steps import export_each, scorer_row, source_of, writers
+from export.jobs.steps import TrialList, export_each, scorer_row, source_of, writers
 from export.jobs.threshold import ThresholdChoice
 from export.jobs.voice_scorer import averaging_of
 from export.parity.check import make_trials
@@ -22,6 +26,7 @@ from export.parity.record import Record
 from export.progress import silent
 from export.runtime.contract import AnyContract
 from export.runtime.guards import observed
+from export.runtime.scorer import load_scorer
 from scriptable import EmbeddingPipeline, ScorePipeline
 
 
@@ -34,6 +39,9 @@ def ship(
     sample_rate: int = 16000,
     threshold: ThresholdChoice | None = None,
     stem: str = "scorer",
+    precisions: Sequence[str] = ("float32",),
+    calibration: Tensor | None = None,
+    force: bool = False,
 ) -> list[Record]:
     """Write a trained scorer for every backend, load each file afresh and compare it with eager.
 
@@ -50,18 +58,32 @@ def ship(
         sample_rate: of the windows, Hz.
         threshold: where the contract's threshold is put; by default at the equal error rate.
         stem: of the files' names.
+        precisions: ``"float32"``, ``"mixed16"``, ``"int8"``, a file each. Fewer bits are judged by
+            decisions on the held-out windows.
+        calibration: audio ``[C, N]`` as the deployment's, none of it in ``windows``, which int8
+            chooses its ranges on.
+        force: write what is refused for its decisions, too; its contract says so.
 
     Returns:
         One record for each comparison; a ``status`` of ``fail`` is a file not to be shipped.
 
     Raises:
-        InputError: if a shape is wrong, or the held-out scores cannot be calibrated.
+        InputError: if a shape is wrong, the held-out scores cannot be calibrated, or a precision
+            cannot be written.
     """
+    reduction = _reduction(pipeline, precisions, calibration, force)
     pipeline = with_plain_weights(pipeline).eval()
     scores = _answers(pipeline, windows, "labels", labels).double()
     hop, guards = max(1, pipeline.num_samples // 2), observed(windows, sample_rate)
     contract = make_contract(pipeline, sample_rate, hop, scores, labels, threshold, guards)
-    return _write(pipeline, scorer_row(pipeline, stem), contract, windows[0], out, backends)
+
+    def run(path: Path, chosen: Sequence[int]) -> Tensor:
+        return load_scorer(path).score_windows(windows[list(chosen)]).double()
+
+    names = [f"window {i}" for i in range(len(windows))]
+    judged = TrialList(names, labels, scores, run, range(len(windows)))
+    row = scorer_row(pipeline, stem)
+    return _write(pipeline, row, contract, windows[0], out, backends, judged, reduction)
 
 
 def ship_verifier(
@@ -73,6 +95,9 @@ def ship_verifier(
     sample_rate: int = 16000,
     threshold: ThresholdChoice | None = None,
     stem: str = "verifier",
+    precisions: Sequence[str] = ("float32",),
+    calibration: Tensor | None = None,
+    force: bool = False,
 ) -> list[Record]:
     """Write a trained embedder with its scorer for every backend, and compare each file with eager.
 
@@ -89,13 +114,18 @@ def ship_verifier(
         sample_rate: of the windows, Hz.
         threshold: where the contract's threshold is put; by default at the equal error rate.
         stem: of the files' names.
+        precisions: as of :func:`ship`.
+        calibration: as of :func:`ship`.
+        force: as of :func:`ship`.
 
     Returns:
         One record for each comparison; a ``status`` of ``fail`` is a file not to be shipped.
 
     Raises:
-        InputError: if a shape is wrong, or the scores of the pairs cannot be calibrated.
+        InputError: if a shape is wrong, the scores of the pairs cannot be calibrated, or a
+            precision cannot be written.
     """
+    reduction = _reduction(pipeline, precisions, calibration, force)
     pipeline = with_plain_weights(pipeline).eval()
     embeddings = _answers(pipeline, windows, "speakers", speakers)
     hop, guards = max(1, pipeline.num_samples // 2), observed(windows, sample_rate)
@@ -108,7 +138,32 @@ def ship_verifier(
     labels = (speakers[first] == speakers[second]).long()
     decision = decided(scores, labels, threshold or ThresholdChoice(), "held-out trials")
     contract = speaker_contract(pipeline, about, decision)
-    return _write(pipeline, verifier_row(pipeline, stem), contract, windows[0], out, backends)
+    pairs = [
+        SpeakerTrial((i,), j, "target" if same else "nontarget", f"window {i}")
+        for i, j, same in zip(first.tolist(), second.tolist(), labels.tolist(), strict=True)
+    ]
+    heard = [Utterance(f"window {i}", "", "-", BONA_FIDE, x) for i, x in enumerate(windows)]
+    judged = trial_list(SpeakerTrials(heard, pairs), scores)
+    row = verifier_row(pipeline, stem)
+    return _write(pipeline, row, contract, windows[0], out, backends, judged, reduction)
+
+
+def _reduction(
+    pipeline: ScorePipeline | EmbeddingPipeline,
+    precisions: Sequence[str],
+    calibration: Tensor | None,
+    force: bool,
+) -> Reduction:
+    asked = Precisions(tuple(precisions), force=force)
+    asked.check()
+    n = pipeline.num_samples
+    if "int8" in precisions:
+        found = "none" if calibration is None else list(calibration.shape)
+        if calibration is None or calibration.dim() != 2 or calibration.shape[1] != n:
+            raise InputError(f"calibration: int8 needs windows of shape [C, {n}], got {found}")
+        if not len(calibration):
+            raise InputError("calibration: int8 needs a window or more")
+    return asked.reduction(calibration)
 
 
 def _answers(
@@ -131,12 +186,23 @@ def _write(
     speech: Tensor,
     out: Path,
     backends: Sequence[str],
+    judged: TrialList,
+    reduction: Reduction,
 ) -> list[Record]:
     use = select(list(backends)) if backends else writers()
     trials = make_trials(row, pipeline, speech)
     source = source_of(row, pipeline, contract)
     with staged_folder(out) as staging:
-        cells = export_each(staging, row, source, trials, use, silent, unlimited())
+        plain = use if "float32" in reduction.precisions else []
+        cells = export_each(staging, row, source, trials, plain, silent, unlimited())
         records = [record for found in cells for record in found]
-        write_json(records, staging / "parity.json")
+        job = Job(source, row, contract, trials, judged, reduction)
+        written = [
+            write_judged(job, precision, backend, staging, silent)
+            for precision in reduction.fewer
+            for backend in able(precision, use)
+        ]
+        records += [record for one in written for record in one.records]
+        rungs = [rung for one in written for rung in one.rungs]
+        write_json(records, staging / "parity.json", rungs)
     return records

@@ -53,7 +53,7 @@ def with_trials(
     return replace(
         product,
         speech=trials.utterances[0].waveform,
-        trials=trial_list(trials, scored),
+        trials=trial_list(trials, raw_scores(scored)),
         shown=None if fitted is None else fitted.shown,
         write_scores=lambda path: write_scores(lines, path, "csv"),
         notes=tuple(found),

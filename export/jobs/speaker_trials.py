@@ -80,16 +80,14 @@ def run_trials(verifier: Verifier, trials: SpeakerTrials) -> list[VerifiedFile]:
     return compare_all(verifier, trials, hear_all(verifier, trials))
 
 
-def trial_list(trials: SpeakerTrials, scored: Sequence[VerifiedFile]) -> TrialList:
-    """The trials as the eager module scored them; every file runs all of them."""
+def trial_list(trials: SpeakerTrials, scores: Tensor) -> TrialList:
+    """The trials with the eager module's raw scores ``[T]``; every file runs all of them."""
 
     def run(path: Path, compared: Sequence[int]) -> Tensor:
         return raw_scores(run_trials(load_verifier(path), trials.only(compared)))
 
-    names = [
-        f"{trial.model} {result.file}" for trial, result in zip(trials.trials, scored, strict=True)
-    ]
-    return TrialList(names, trials.labels, raw_scores(scored), run, range(len(scored)))
+    names = [f"{trial.model} {trials.utterances[trial.test].name}" for trial in trials.trials]
+    return TrialList(names, trials.labels, scores, run, range(len(names)))
 
 
 def raw_scores(results: Sequence[VerifiedFile]) -> Tensor:

@@ -62,6 +62,7 @@ def make_product(
         write_scores=partial(write_decisions, rows, contract) if options.protocol else None,
         notes=tuple(notes),
         seconds_a_trial=seconds,
+        recordings=trials if options.protocol else (),
     )
 
 

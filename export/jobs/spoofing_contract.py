@@ -1,6 +1,6 @@
 """The contract of a spoofing scorer, from its held-out scores."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.runtime import contract as contracts
@@ -60,5 +60,7 @@ def contract_of(
 def model_name(pipeline: ScorePipeline | EmbeddingPipeline) -> str:
     """Front end, encoder, and head or scorer, for people."""
     last = pipeline.head if isinstance(pipeline, ScorePipeline) else pipeline.scorer
-    parts = (pipeline.frontend, pipeline.encoder, last)
+    front = pipeline.frontend
+    fronts = front if isinstance(front, nn.Sequential) else (front,)
+    parts = (*fronts, pipeline.encoder, last)
     return " + ".join(type(part).__name__ for part in parts)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
 
-from export.backends import Backend, Inputs, Source, all_backends
+from export.backends import Backend, Inputs, Source, all_backends, backend_of
 from export.budget import Budget
 from export.catalog import Row, draw
 from export.corpus import Utterance
@@ -25,6 +26,8 @@ from export.runtime.scorer import load_scorer
 from scriptable import ScorePipeline, average_windows, cut_windows
 
 _MOST_COMPARED = 40
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,17 @@ def scorer_trials(utterances: Sequence[Utterance], scores: Tensor) -> TrialList:
         found = [scorer.score_waveform(utterances[i].waveform) for i in chosen]
         return torch.tensor(found, dtype=torch.float64)
 
-    count, most = len(utterances), _MOST_COMPARED
-    spread: Sequence[int] = range(count)
-    if count > most:
-        # Evenly over the list, so that both classes are there.
-        spread = [round(i * (count - 1) / (most - 1)) for i in range(most)]
     names = [utterance.name for utterance in utterances]
+    spread = evenly(range(len(utterances)), _MOST_COMPARED)
     return TrialList(names, labels_of(utterances), scores, run, spread)
+
+
+def evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most so many of them, evenly over the list, so that both classes are there."""
+    last = len(items) - 1
+    if last < most:
+        return list(items)
+    return [items[round(i * last / (most - 1))] for i in range(most)]
 
 
 def writers() -> list[Backend]:
@@ -116,18 +123,18 @@ def export_each(
 
 
 def runnable(paths: Mapping[str, Path]) -> list[str]:
-    """Names of the backends whose file is there and runs on this host."""
-    return [name for name in paths if all_backends()[name].runnable and paths[name].exists()]
+    """Kinds of file, by backend and precision, that are there and run on this host."""
+    return [kind for kind, path in paths.items() if backend_of(path).runnable and path.exists()]
 
 
 def latencies(
     paths: Mapping[str, Path], names: Sequence[str], module: nn.Module, inputs: Inputs
 ) -> dict[str, float]:
-    """Median milliseconds per window on one thread: eager first, then the named backends' files."""
+    """Median milliseconds per window on one thread: eager first, then files of these kinds."""
     use_one_thread()
     calls: dict[str, Callable[[], object]] = {"eager": partial(_eager, module, inputs)}
     for name in names:
-        backend = all_backends()[name]
+        backend = backend_of(paths[name])
         if not backend.unmeasured:
             calls[name] = partial(backend.load(paths[name]).run, "forward", inputs)
     return medians(calls)
@@ -143,24 +150,25 @@ def summaries(
     paths: Mapping[str, Path], times: Mapping[str, float], records: Sequence[Record]
 ) -> list[ArtefactSummary]:
     """One line for each file that was written or tried."""
-    tried = {record.backend for record in records}
+    tried = {record.file_kind for record in records}
     return [
-        _summary(all_backends()[name], path, times.get(name), records)
-        for name, path in paths.items()
-        if name in tried
+        _summary(kind, path, times.get(kind), records)
+        for kind, path in paths.items()
+        if kind in tried
     ]
 
 
 def _summary(
-    backend: Backend, path: Path, latency_ms: float | None, records: Sequence[Record]
+    kind: str, path: Path, latency_ms: float | None, records: Sequence[Record]
 ) -> ArtefactSummary:
+    backend = backend_of(path)
     if not path.exists():
-        return ArtefactSummary(path.name, backend.name, 0, None, "not written")
+        return ArtefactSummary(path.name, kind, 0, None, "not written")
     size = parity.artefact_bytes(path)
-    slow = max((r.slow_pass or 0.0 for r in records if r.backend == backend.name), default=0.0)
+    slow = max((r.slow_pass or 0.0 for r in records if r.file_kind == kind), default=0.0)
     once = f"one pass took {slow:.0f} s" if slow else ""
     note = "" if latency_ms is not None else backend.not_run_reason or backend.unmeasured or once
-    return ArtefactSummary(path.name, backend.name, size, latency_ms, note)
+    return ArtefactSummary(path.name, kind, size, latency_ms, note)
 
 
 def score(

@@ -80,10 +80,13 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
     contract = scorer.contract
     made = cases(contract.audio.sample_rate, contract.windows.num_samples, contract.windows.hop)
     with staged_folder(folder, ours=listed) as temporary:
-        index = {
+        index: dict[str, Any] = {
             "contract": contract.document(),
             "cases": [_write_case(scorer, case, temporary) for case in made],
         }
+        if contract.precision_guard is not None:
+            # How far another implementation may be off; of float32 it is for each to say.
+            index["score_tolerance"] = contract.precision_guard.score_tolerance
         text = json.dumps(index, indent=1, allow_nan=False)
         (temporary / INDEX_FILE).write_text(text + "\n", encoding="utf-8")
     return len(made)

@@ -32,6 +32,14 @@ class Rung:
     """Recordings whose score is nearer to the threshold than the backend's tolerance."""
     delta_eer: float | None
     delta_eer_ci: tuple[float, float] | None
+    precision: str = "float32"
+    most_flips: int = 0
+    """That are borne."""
+
+    @property
+    def decides_alike(self) -> bool:
+        """Whether no more decisions are unlike the trained model's than are borne."""
+        return self.flips <= self.most_flips
 
 
 def compare(
@@ -145,8 +153,8 @@ def compare_scorers(
 
 
 def _promises(contract: AnyContract) -> dict[str, Any]:
-    """A contract without the digest, which each file has of its own."""
-    return contract.model_dump(exclude={"file_sha256"})
+    """A contract without what each file has of its own: digest and precision."""
+    return contract.model_dump(exclude={"file_sha256", "precision", "precision_guard"})
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:

@@ -18,6 +18,8 @@ def described(contract: "AnyContract | None") -> dict[str, Any] | None:
     whole: list[dict[str, str]] = []
     parts = []
     for name, value, description in _fields(contract):
+        if value is None:
+            continue
         if isinstance(value, BaseModel):
             about = (type(value).__doc__ or "").strip().partition("\n")[0]
             fields = [_field(*field) for field in _fields(value)]

@@ -88,6 +88,7 @@ def render(report: Report) -> str:
         trials=held_out(report.trials, report.contract),
         ladder=ladder_lines(report.ladder),
         contract=described(report.contract),
+        reduced=any(record.precision != "float32" for record in report.records),
     )
 
 
@@ -100,6 +101,11 @@ def _verdict(records: Sequence[Record]) -> dict[str, Any]:
         kind, word = "fail", f"{failed} fail: not every artefact equals eager PyTorch."
     elif passed and not gaps:
         kind, word = "pass", "Every artefact equals eager PyTorch within its tolerance."
+        if any(r.precision != "float32" for r in records):
+            word = (
+                "Every artefact in float32 equals eager PyTorch within its tolerance; those of "
+                "fewer bits are held to decisions."
+            )
     elif passed:
         kind, word = "gaps", f"No comparison fails. Not proven: {', '.join(gaps)}."
     else:
@@ -152,7 +158,9 @@ def _cell(records: list[Record], anchor: str) -> Cell | None:
     numbers, shade = "", status.replace("_", "-")
     if worst is not None:
         numbers = f"{short(worst.max_abs_error)} / {short(worst.tolerance)}"
-    if status == "pass" and worst is not None:
+    if worst is not None and worst.tolerance is None:
+        numbers, shade = short(worst.max_abs_error), "judged" if status == "pass" else "fail-2"
+    elif status == "pass" and worst is not None:
         ratio = _ratio(worst)
         shade = next((name for bound, name in _PASS_SHADES if ratio <= bound), "pass-4")
     elif status == "fail":

@@ -38,4 +38,4 @@ class Result:
     def passed(self) -> bool:
         """Whether every artefact agrees with the trained model, tensors and decisions."""
         failed = any(record.status == "fail" for record in self.records)
-        return not failed and not any(rung.flips for rung in self.rungs)
+        return not failed and all(rung.decides_alike for rung in self.rungs)

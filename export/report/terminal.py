@@ -48,7 +48,7 @@ def comparison_table(records: Sequence[Record]) -> Table:
     for r in records:
         sqnr = "" if r.sqnr_db is None else f"{r.sqnr_db:.0f}"
         table.add_row(
-            r.backend,
+            r.file_kind,
             r.content,
             f"[{_STYLE[r.status]}]{r.status}[/]",
             "" if r.max_abs_error is None else f"{r.max_abs_error:.1e}",
@@ -60,11 +60,14 @@ def comparison_table(records: Sequence[Record]) -> Table:
 
 
 def failures(records: Sequence[Record]) -> list[str]:
-    """One line for each failed comparison."""
+    """One line for each failed comparison; those that fail for one reason share theirs."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for r in records:
+        if r.status == "fail":
+            place = f"{r.row}.{r.method} on {r.backend}"
+            found.setdefault((place, r.reason), []).append(r.content)
     return [
-        f"{r.row}.{r.method} on {r.backend}, {r.content}: {r.reason}"
-        for r in records
-        if r.status == "fail"
+        f"{place}, {', '.join(contents)}: {reason}" for (place, reason), contents in found.items()
     ]
 
 
@@ -117,7 +120,7 @@ def ladder_table(rungs: Sequence[Rung]) -> Table:
         ladder.add_column(name, justify="left" if name == "file" else "right")
     for rung in rungs:
         error, rank = f"{rung.max_score_error:.1e}", f"{rung.rank_correlation:.6f}"
-        flips = f"[bold red]{rung.flips}[/]" if rung.flips else "0"
+        flips = str(rung.flips) if rung.decides_alike else f"[bold red]{rung.flips}[/]"
         ladder.add_row(
             Text(rung.artifact), str(rung.trials), error, rank, flips, change_of_eer(rung)
         )

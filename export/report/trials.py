@@ -100,6 +100,7 @@ def ladder_lines(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
             "error": f"{rung.max_score_error:.1e}",
             "rank": f"{rung.rank_correlation:.6f}",
             "flips": rung.flips,
+            "differs": not rung.decides_alike,
             "eer": change_of_eer(rung),
             "at_threshold": ", ".join(rung.at_threshold),
         }

@@ -13,7 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from torch import Tensor
 
 import scriptable
@@ -21,8 +27,10 @@ from export.backends import UNSEALED, all_backends
 from export.errors import ArtefactError
 from export.runtime._part import Part, left_out, read_object
 from export.runtime.guards import Guards
+from export.runtime.precision import PrecisionGuard
 
 _SINCE_2 = ("guards", "precision", "notes", "file_sha256")
+_OPTIONAL = frozenset({"caution", "precision_guard"})
 
 # A header that asks for more is damaged: nothing is allocated for it.
 _MOST_HZ = 768_000
@@ -210,6 +218,9 @@ class _Document(Part):
     precision: Literal["float32", "mixed16", "int8"] | None = Field(
         default="float32", description="of the arithmetic inside the file"
     )
+    precision_guard: PrecisionGuard | None = Field(
+        default=None, description="of mixed16 and int8 alone: what the file was held to"
+    )
     notes: tuple[str, ...] | None = Field(
         default=(AUTOCAST,), strict=False, description="for people"
     )
@@ -234,7 +245,17 @@ class _Document(Part):
     def _whole(self) -> "_Document":
         if self.schema_version == 2 and None in [getattr(self, name) for name in _SINCE_2]:
             raise ValueError("schema version 2 needs " + ", ".join(_SINCE_2))
+        if self.precision_guard is not None and self.precision not in ("mixed16", "int8"):
+            raise ValueError("precision_guard: is of mixed16 and int8 alone")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_idle(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What other readers do not know, only where it says something."""
+        fields: dict[str, Any] = usual(self)
+        if fields.get("precision_guard") is None:
+            fields.pop("precision_guard", None)
+        return fields
 
     def document(self) -> dict[str, Any]:
         """What goes into JSON: of version 1 without the fields that it has not."""
@@ -351,8 +372,10 @@ def parse_any(text: str, name: str) -> AnyContract:
         task = document.get("task")
         if not isinstance(task, str) or task not in _TASKS:
             raise ValueError(f"task: expected one of {', '.join(_TASKS)}, got {task!r:.40}")
+        if None in [document.get(name, "") for name in _OPTIONAL]:
+            raise ValueError("document: null stands for nothing here")
         contract = _TASKS[task].model_validate_json(text)
-        if absent := left_out(contract, frozenset({"caution"})):
+        if absent := left_out(contract, _OPTIONAL):
             raise ValueError(f"{absent}: Field required")
     except ValidationError as error:
         first = error.errors()[0]

@@ -11,6 +11,7 @@ modules, where TorchScript offers no way to do so.
 
 from scriptable.frontend._steps import CepstralNorm
 from scriptable.frontend.fbank import Fbank
+from scriptable.frontend.feature_norm import FeatureNorm
 from scriptable.frontend.kaldi import KaldiFbank, KaldiMFCC
 from scriptable.frontend.lfcc import LFCC
 from scriptable.frontend.mel import MFCC, LogMel
@@ -22,6 +23,7 @@ __all__ = [
     "AudioToMelSpectrogramPreprocessor",
     "CepstralNorm",
     "Fbank",
+    "FeatureNorm",
     "KaldiFbank",
     "KaldiMFCC",
     "LogMel",

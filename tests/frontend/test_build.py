@@ -22,6 +22,7 @@ def test_the_names_are_the_front_ends_and_their_layers() -> None:
         "AudioToMelSpectrogramPreprocessor",
         "CepstralNorm",
         "Fbank",
+        "FeatureNorm",
         "KaldiFbank",
         "KaldiMFCC",
         "LFCC",
@@ -47,11 +48,13 @@ def test_every_argument_can_be_written_in_yaml(name: str) -> None:
                 (given[parameter.name],) = [
                     key for key, function in functions.items() if function is parameter.default
                 ]
-        given.setdefault(parameter.name, parameter.default)
-    head = [] if name != "CepstralNorm" else [{"type": "LogMel"}]
+        needed = parameter.default is inspect.Parameter.empty
+        given.setdefault(parameter.name, 128 if needed else parameter.default)
+    follows = name in ("CepstralNorm", "FeatureNorm")
+    head = [{"type": "LogMel"}] if follows else []
     document = yaml.safe_load(yaml.safe_dump([*head, {"type": name, "args": given}]))
     built = build_frontend(document)[-1].state_dict()
-    expected = target().state_dict()
+    expected = target(**({"n_features": 128} if name == "FeatureNorm" else {})).state_dict()
     assert built.keys() == expected.keys()
     assert all(torch.equal(built[key], expected[key]) for key in built)
 

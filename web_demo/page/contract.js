@@ -31,6 +31,7 @@ import { readObject } from './strict_json.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 const PRECISIONS = ['float32', 'mixed16', 'int8'];
+const VERDICTS = ['passed', 'forced'];
 const NEWEST = 2;
 
 // As the exporter has them: a document that asks for more is damaged, and nothing is allocated.
@@ -69,6 +70,9 @@ export function readContract(text) {
   if (version > 1) {
     const precision = document.text('precision');
     if (!PRECISIONS.includes(precision)) throw document.wrong('precision', `one of ${PRECISIONS}`);
+    if (precision !== 'float32' && document.has('precision_guard')) {
+      readPrecisionGuard(document.part('precision_guard'));
+    }
     document.listOfTexts('notes');
   }
   document.close();
@@ -133,6 +137,22 @@ function readGuards(part) {
   return guards;
 }
 
+/**
+ * What a file of fewer bits was held to when it was written: for people, and for tests.
+ *
+ * @param {Fields} part
+ */
+function readPrecisionGuard(part) {
+  const verdict = part.text('verdict');
+  if (!VERDICTS.includes(verdict)) throw part.wrong('verdict', `one of ${VERDICTS}`);
+  part.count('trials', MOST_SAMPLES);
+  for (const name of ['flips', 'most_flips', 'calibration_windows']) part.count(name, MOST_SAMPLES, 0);
+  part.number('max_score_error', 'at least 0', (x) => x >= 0);
+  part.number('score_tolerance', 'above 0', (x) => x > 0);
+  part.listOfNumbers('delta_eer', [0, 3]);
+  part.close();
+}
+
 /** The fields of one object, each to be taken once; `close` refuses what is left. */
 class Fields {
   /**
@@ -171,6 +191,20 @@ class Fields {
     if (found.some((one) => typeof one !== 'string')) throw this.wrong(name, 'strings');
   }
 
+  /**
+   * @param {string} name
+   * @param {number[]} counts
+   */
+  listOfNumbers(name, counts) {
+    const found = this.take(name);
+    if (!Array.isArray(found) || !counts.includes(found.length)) {
+      throw this.wrong(name, `a list of ${counts.join(' or ')}`);
+    }
+    if (found.some((one) => !['number', 'bigint'].includes(typeof one) || !Number.isFinite(Number(one)))) {
+      throw this.wrong(name, 'finite numbers');
+    }
+  }
+
   /** @param {string} name */
   digest(name) {
     const found = this.text(name);
@@ -195,11 +229,12 @@ class Fields {
   /**
    * @param {string} name
    * @param {number} most
+   * @param {number} least
    */
-  count(name, most) {
+  count(name, most, least = 1) {
     const found = this.take(name);
-    if (typeof found !== 'bigint' || found < 1n || found > BigInt(most)) {
-      throw this.wrong(name, `a whole number from 1 to ${most}`);
+    if (typeof found !== 'bigint' || found < BigInt(least) || found > BigInt(most)) {
+      throw this.wrong(name, `a whole number from ${least} to ${most}`);
     }
     return Number(found);
   }
@@ -211,6 +246,11 @@ class Fields {
   expect(name, only) {
     const found = this.take(name);
     if (found !== only) throw this.wrong(name, String(only));
+  }
+
+  /** @param {string} name */
+  has(name) {
+    return this.fields.has(name);
   }
 
   close() {

@@ -95,6 +95,15 @@ class Part {
       if (!value.is_string()) fail(name, "expected strings, got " + shown(value));
   }
 
+  // A list of numbers, as many as one of the known counts.
+  void numbers(const char* name, std::initializer_list<std::size_t> counts) {
+    const json& found = get(name);
+    if (!found.is_array() || std::find(counts.begin(), counts.end(), found.size()) == counts.end())
+      fail(name, "expected a list of another length, got " + shown(found));
+    for (const json& value : found)
+      if (!value.is_number()) fail(name, "expected numbers, got " + shown(value));
+  }
+
   bool has(const char* name) const { return value_.contains(name); }
 
   void finish() const {
@@ -200,6 +209,19 @@ Guards read_guards(Part part) {
   return guards;
 }
 
+// What a file of fewer bits was held to when it was written: for people, and for tests.
+void read_precision_guard(Part part) {
+  part.one_of("verdict", {"passed", "forced"});
+  part.count("trials", kMostNumbers);
+  part.count("flips", kMostNumbers, 0);
+  part.count("most_flips", kMostNumbers, 0);
+  part.number("max_score_error", "a number of at least 0", [](double x) { return x >= 0; });
+  part.number("score_tolerance", "a number above 0", [](double x) { return x > 0; });
+  part.numbers("delta_eer", {0, 3});
+  part.count("calibration_windows", kMostNumbers, 0);
+  part.finish();
+}
+
 Contract read(const json& document) {
   Part all(document, "");
   Contract contract;
@@ -228,7 +250,8 @@ Contract read(const json& document) {
   all.hex("weights_sha256");
   if (contract.schema_version == 2) {
     contract.guards = read_guards(all.part("guards"));
-    all.one_of("precision", {"float32", "mixed16", "int8"});
+    const bool reduced = all.one_of("precision", {"float32", "mixed16", "int8"}) != "float32";
+    if (reduced && all.has("precision_guard")) read_precision_guard(all.part("precision_guard"));
     all.texts("notes", json::value_t::array);
     all.hex("file_sha256");
   }

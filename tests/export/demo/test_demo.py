@@ -239,7 +239,7 @@ def test_every_file_carries_the_same_contract(made: Made) -> None:
     contract = contracts["torchscript"]
     assert contract.windows.num_samples == SETTINGS.num_samples
     assert contract.windows.hop == SETTINGS.hop
-    assert contract.model == "LFCC + LightCNN + OCSoftmax"
+    assert contract.model == "LFCC + FeatureNorm + LightCNN + OCSoftmax"
     for name in VERIFIED:
         weights = backends.load(made.out / SUFFIXES[name])[1].weights()
         assert weights is not None and weights_sha256(weights) == contract.weights_sha256

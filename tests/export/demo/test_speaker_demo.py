@@ -68,7 +68,9 @@ def test_a_task_makes_files_that_verify(
     scores = torch.tensor([line.score for line in lines], dtype=torch.float64)
     labels = torch.tensor([int(line.key == "target") for line in lines])
     llrs = contract.decision.scale * scores + contract.decision.offset
-    assert contract.decision.threshold == equal_error_rate(llrs, labels).threshold
+    # The fit takes all trials in one float32 batch: its last digit may differ from one by one.
+    threshold = equal_error_rate(llrs, labels).threshold
+    assert contract.decision.threshold == pytest.approx(threshold, rel=0, abs=1e-6)
     page = (out / "report.html").read_text()
     for said in ("DET curve", "Score histogram", "Calibration before", "Change of EER", "AS-norm"):
         assert said in page

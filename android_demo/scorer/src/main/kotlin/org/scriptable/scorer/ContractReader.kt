@@ -2,6 +2,7 @@ package org.scriptable.scorer
 
 private val SHA256 = Regex("[0-9a-f]{64}")
 private val PRECISIONS = listOf("float32", "mixed16", "int8")
+private val VERDICTS = listOf("passed", "forced")
 private const val NEWEST = 2
 
 /** As the exporter has them: a document that asks for more is damaged, and nothing is allocated. */
@@ -30,7 +31,11 @@ internal fun readContract(text: String): Contract {
             fileSha256 = if (version > 1) document.digest("file_sha256") else null,
         )
     if (version > 1) {
-        if (document.text("precision") !in PRECISIONS) throw document.wrong("precision", "one of $PRECISIONS")
+        val precision = document.text("precision")
+        if (precision !in PRECISIONS) throw document.wrong("precision", "one of $PRECISIONS")
+        if (precision != "float32" && document.has("precision_guard")) {
+            readPrecisionGuard(document.part("precision_guard"))
+        }
         document.texts("notes")
     }
     document.close()
@@ -88,6 +93,17 @@ private fun readGuards(part: Fields): Guards {
         .also { part.close() }
 }
 
+/** What a file of fewer bits was held to when it was written: for people, and for tests. */
+private fun readPrecisionGuard(part: Fields) {
+    if (part.text("verdict") !in VERDICTS) throw part.wrong("verdict", "one of $VERDICTS")
+    part.count("trials", MOST_SAMPLES)
+    for (name in listOf("flips", "most_flips", "calibration_windows")) part.count(name, MOST_SAMPLES, 0)
+    part.number("max_score_error", "at least 0") { it >= 0 }
+    part.number("score_tolerance", "above 0") { it > 0 }
+    part.numbers("delta_eer", setOf(0, 3))
+    part.close()
+}
+
 private fun readVersions(part: Fields): Map<String, String> =
     part.names().associateWith { part.text(it) }
 
@@ -96,6 +112,8 @@ private class Fields(private val fields: Map<String, Any?>, private val place: S
     private val left = fields.keys.toMutableSet()
 
     fun names(): List<String> = left.toList()
+
+    fun has(name: String): Boolean = name in fields
 
     fun part(name: String): Fields {
         val found = take(name) as? Map<*, *> ?: throw wrong(name, "an object")
@@ -109,6 +127,11 @@ private class Fields(private val fields: Map<String, Any?>, private val place: S
         if (found.any { it !is String }) throw wrong(name, "strings")
     }
 
+    fun numbers(name: String, counts: Set<Int>) {
+        val found = take(name) as? List<*> ?: throw wrong(name, "a list")
+        if (found.size !in counts || found.any { it !is Number }) throw wrong(name, "$counts numbers")
+    }
+
     fun digest(name: String): String =
         text(name).also { if (!SHA256.matches(it)) throw wrong(name, "64 hex digits") }
 
@@ -118,9 +141,9 @@ private class Fields(private val fields: Map<String, Any?>, private val place: S
         return value
     }
 
-    fun count(name: String, most: Int): Int {
-        val value = take(name) as? Long ?: throw wrong(name, "a whole number from 1 to $most")
-        if (value < 1 || value > most) throw wrong(name, "a whole number from 1 to $most")
+    fun count(name: String, most: Int, least: Int = 1): Int {
+        val value = take(name) as? Long ?: throw wrong(name, "a whole number from $least to $most")
+        if (value < least || value > most) throw wrong(name, "a whole number from $least to $most")
         return value.toInt()
     }
 
