@@ -11,6 +11,7 @@ from export.errors import InputError
 from export.extras import require
 from export.jobs.names import Rename, State, renamed, suggestion, with_fitting_prefix
 from export.jobs.tensors import check_plain
+from scriptable.frontend._base import FrontEnd
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 # Where training loops keep the state dict beside the optimizer's.
@@ -42,6 +43,10 @@ def load_checkpoint(
     fitted = [with_fitting_prefix(state, expected, needed) for state in found]
     state = max(fitted, key=lambda state: len(state.keys() & expected.keys()))
     check_plain(state, path)
+    state = dict(state)
+    for prefix, part in module.named_modules():
+        if isinstance(part, FrontEnd):
+            part.upgrade(state, f"{prefix}." if prefix else "")
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
         for name in sorted(state.keys() & expected.keys())

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_fraction, check_positive
-from scriptable.frontend._layers import dft_kernel
+from scriptable.frontend._spectrogram import dft_kernel
 
 EPSILON = 1.1920928955078125e-07
 _WINDOWS = ["povey", "hamming", "hanning", "rectangular", "blackman"]
@@ -30,7 +30,7 @@ def kaldi_window(kind: str, length: int, blackman_coeff: float) -> Tensor:
 
 
 class KaldiFrames(nn.Module):
-    """The power of each bin of each frame: ``[B, 1, N]`` to ``[B, n_bins, T]``.
+    """The power of each bin of each frame: ``[B, 1, N]`` to ``[B, T, n_bins]``.
 
     Removing the mean of a frame, pre-emphasis inside it, window and Fourier transform are linear
     in its samples: their product is the kernel.
@@ -101,7 +101,7 @@ class KaldiFrames(nn.Module):
     def make_kernel(self) -> Tensor:
         """The product of all linear steps, ``[2 * n_bins, 1, length]``, in float64."""
         window = kaldi_window(self.window_type, self.length, self.blackman_coeff) * self.scale
-        kernel = dft_kernel(window, self.n_fft, False).squeeze(1)
+        kernel = dft_kernel(window, self.n_fft).squeeze(1)
         frame = torch.eye(self.length, dtype=torch.float64)
         if self.remove_dc_offset:
             frame = frame - 1.0 / self.length
@@ -116,6 +116,10 @@ class KaldiFrames(nn.Module):
         if self.kernel.dtype == torch.float64 and before != torch.float64:
             self.kernel = self.make_kernel().to(self.kernel.device)
         return self
+
+    def arranged(self, filters: Tensor) -> Tensor:
+        """Filters ``[n_bins, M]`` in the order of the bins that come out: as they are."""
+        return filters
 
     def num_frames(self, num_samples: int) -> int:
         """The number of frames that ``num_samples`` samples give."""
@@ -163,11 +167,11 @@ class KaldiFrames(nn.Module):
 
     def windowed(self, power: Tensor) -> Tensor:
         """The energy after pre-emphasis and window, from the powers by Parseval's theorem."""
-        ends = power.narrow(1, 0, 1) + power.narrow(1, self.n_bins - 1, 1)
-        return (2.0 * power.sum(1, keepdim=True) - ends) / self.n_fft
+        ends = power.narrow(2, 0, 1) + power.narrow(2, self.n_bins - 1, 1)
+        return ((2.0 * power.sum(2, keepdim=True) - ends) / self.n_fft).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with the kernel and take the power of each bin."""
         y = F.conv1d(self.padded(x), self.kernel, stride=self.shift)
         y = y * y
-        return y[:, : self.n_bins] + y[:, self.n_bins :]
+        return (y[:, : self.n_bins] + y[:, self.n_bins :]).transpose(1, 2)

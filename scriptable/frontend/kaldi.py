@@ -86,7 +86,7 @@ class KaldiFrontEnd(FrontEnd):
     def _features(self, waveform: Tensor) -> Tensor:
         x = waveform.to(self.spectrogram.kernel.dtype).unsqueeze(1)
         power = self.spectrogram(x)
-        y = self.dct(self.log(self.filterbank(self.magnitude(power))))
+        y = self._static(self.magnitude(power))
         if self.energy == "first":
             y = torch.cat([self.log_energy(x, power), y], dim=1)
         elif self.energy == "last":
