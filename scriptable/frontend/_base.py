@@ -56,10 +56,12 @@ class FrontEnd(nn.Module):
                 weight = self.spectrogram.arranged(weight.t()).t().contiguous()
             state[prefix + name] = weight
         kernel = state.get(f"{prefix}spectrogram.kernel")
-        if kernel is not None and kernel.dim() > self.spectrogram.kernel.dim():
-            for name, buffer in self.spectrogram.state_dict(prefix=f"{prefix}spectrogram.").items():
-                if not name.endswith("spectrogram.window"):
-                    state[name] = buffer.clone()
+        if kernel is None:
+            return
+        replaced = kernel.dim() > self.spectrogram.kernel.dim()
+        for name, buffer in self.spectrogram.state_dict(prefix=f"{prefix}spectrogram.").items():
+            if name not in state or (replaced and name.endswith("spectrogram.kernel")):
+                state[name] = buffer.clone()
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         self.upgrade(state_dict, prefix)

@@ -96,7 +96,7 @@ class KaldiFrontEnd(FrontEnd):
 
 
 class KaldiFbank(KaldiFrontEnd):
-    r"""Kaldi's log mel filterbank, as ``torchaudio.compliance.kaldi.fbank``, in one convolution.
+    r"""Kaldi's log mel filterbank, as ``torchaudio.compliance.kaldi.fbank``.
 
     .. math::
         Y_{m,t} &= \log \max\Big(\sum_k M_{km} \, \Big|\sum_n w_n\, e_{t,n}
@@ -198,6 +198,7 @@ class KaldiFbank(KaldiFrontEnd):
             raw_energy,
             energy_floor,
             scale,
+            exact=not use_power,
         )
         band, warp = (low_freq, high_freq), (vtln_low, vtln_high, vtln_warp)
         filterbank = mel_banks(num_mel_bins, frames.n_fft, sample_frequency, band, warp)
@@ -306,6 +307,8 @@ class KaldiMFCC(KaldiFrontEnd):
             raw_energy,
             energy_floor,
             scale,
+            # The lifter multiplies rounding in quiet bins by up to 12.
+            exact=True,
         )
         band, warp = (low_freq, high_freq), (vtln_low, vtln_high, vtln_warp)
         filterbank = mel_banks(num_mel_bins, frames.n_fft, sample_frequency, band, warp)

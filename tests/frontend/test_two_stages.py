@@ -65,13 +65,19 @@ def test_the_mirror_of_an_exported_graph_is_that_of_pad(before: int, after: int)
     assert indexed == (max(before, after) == 101)
 
 
+NEW = ("spectrogram.transform.", "spectrogram.total", "spectrogram.parseval")
+
+
 def one_convolution(frontend: nn.Module) -> dict[str, Tensor]:
     """The state dict of the same front end as it was before two stages."""
     spectrogram = frontend.spectrogram
     state = frontend.state_dict()
-    old = {k: v for k, v in state.items() if not k.startswith("spectrogram.transform.")}
-    if isinstance(spectrogram, Spectrogram) and spectrogram.two_stages:
-        old["spectrogram.kernel"] = dft_kernel(spectrogram.window, spectrogram.n_fft)
+    old = {k: v for k, v in state.items() if not k.startswith(NEW)}
+    if spectrogram.two_stages:
+        window = spectrogram.kernel[: getattr(spectrogram, "length", None)]
+        if isinstance(spectrogram, Spectrogram):
+            window = spectrogram.window
+        old["spectrogram.kernel"] = dft_kernel(window, spectrogram.n_fft)
         every = spectrogram.arranged(torch.eye(spectrogram.n_bins))
         # Both places of a bin hold half of its weight.
         old["filterbank.weight"] = state["filterbank.weight"] @ (every > 0).float()
