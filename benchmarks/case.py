@@ -100,3 +100,7 @@ class Case:
     """Largest difference of value and gradients, relative to the largest of the reference."""
     slow: bool = False
     """Whether the peer takes seconds a call, which the quick run has no time for."""
+    forward_target: float | None = None
+    """Time against the peer without a gradient."""
+    family: str = ""
+    """The file that the row stands in."""

@@ -1,15 +1,18 @@
 """The measurements in ``docs/performance.md``, from ``build/bench.json``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bounds import bound
+from benchmarks.peers import with_version
+from benchmarks.plot import plot_scaling
 from benchmarks.table import figure
 from export.files import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
+PLOT = "time-over-size.svg"
 _SCORER = "spoof scorer"
 _HEADS_SHOWN = ("executorch_xnnpack", "onnx")
 _NO_SLOWER = 1.05
@@ -28,6 +31,8 @@ def fill(source: Path, target: Path) -> None:
     text = target.read_text()
     if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
         raise ValueError(f"{target}: expected the markers {START} and {END} once, in this order")
+    if document.get("scaling"):
+        plot_scaling(document["scaling"], target.parent / PLOT)
     before, rest = text.split(START)
     after = rest.split(END)[1]
     with replacing(target) as made:
@@ -36,16 +41,21 @@ def fill(source: Path, target: Path) -> None:
 
 def section(document: dict[str, Any]) -> str:
     """The section in Markdown: what has a target of its own, the rest folded away."""
-    records = document["records"]
+    records, versions = document["records"], document["versions"]
     chosen = [record for record in records if record["target"] not in (None, _NO_SLOWER)]
     parts = [_introduction(document)]
     if chosen:
-        parts.append(_ratios(chosen))
-    parts.append(_folded("Every loss compared with its counterpart", _ratios(records)))
+        parts.append(_ratios(chosen, versions))
+    parts.append(_folded("Every loss compared with its counterpart", _ratios(records, versions)))
+    forward = [record for record in document.get("forward", []) if record["target"] is not None]
+    if document.get("files"):
+        parts.append(frontends(document["files"], forward, versions))
     if missed := _missed(document):
         parts.append(_folded("Missed targets, and what bounds them", missed))
     if document.get("scaling"):
-        parts.append(_folded("Time over size, forward and backward", _scaling(document["scaling"])))
+        plot = f"![Time over size, on logarithmic axes; dashed: the expected slope]({PLOT})\n\n"
+        body = plot + _scaling(document["scaling"])
+        parts.append(_folded("Time over size, forward and backward", body))
     if document.get("artefacts"):
         title = (
             "The scorer (4 s of audio) in every format, and each head's score with XNNPACK and ONNX"
@@ -83,24 +93,64 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _ratios(records: Sequence[dict[str, Any]]) -> str:
+def frontends(
+    files: Sequence[dict[str, Any]],
+    forward: Sequence[dict[str, Any]],
+    versions: Mapping[str, str],
+) -> str:
+    """Front ends as files, and in eager mode without a gradient, each with its targets."""
+    rows = []
+    for record in files:
+        if "bytes" not in record:
+            continue
+        beside = with_version(record["beside"], versions)
+        its = " ".join([figure(record.get("its_ms")), "ms," if "ms" in record else ""]).strip()
+        rows.append(
+            [
+                f"`{record['name']}`, {record['shape']}",
+                f"`{record['backend']}`",
+                figure(record.get("ms")),
+                f"{record['bytes'] / 1000:.0f}",
+                f"{beside}: {its} {record['its_bytes'] / 1000:.0f} kB",
+                _with_interval(record),
+                _target(record.get("target"), record.get("met")),
+                figure(record["bytes_ratio"]),
+                _target(record.get("size_target"), record.get("size_met")),
+            ]
+        )
+    columns = ["front end, 4 s of audio", "file", "ms", "kB", "compared with", "time ratio"]
+    text = "Front ends as files, without a gradient:\n\n"
+    text += _table([*columns, "target", "size ratio", "target"], rows)
+    if forward:
+        text += "\n\nIn eager mode, forward alone:\n\n" + _ratios(forward, versions)
+    return text
+
+
+def _with_interval(record: Mapping[str, Any]) -> str:
+    if record.get("ratio") is None:
+        return ""
+    low, high = record["ratio_ci"]
+    return f"{figure(record['ratio'])} ({figure(low)}–{figure(high)})"
+
+
+def _target(limit: float | None, met: bool | None) -> str:
+    return "" if limit is None else f"≤ {limit:g}{'' if met else ', missed'}"
+
+
+def _ratios(records: Sequence[dict[str, Any]], versions: Mapping[str, str]) -> str:
     rows = []
     for record in records:
         if record["ratio"] is None:
             continue
-        low, high = record["ratio_ci"]
-        target = ""
-        if record["target"] is not None:
-            target = f"≤ {record['target']:g}{'' if record['met'] else ', missed'}"
         device = "" if record["device"] == "cpu" else f", {record['device']}"
         rows.append(
             [
                 f"`{record['name']}`",
                 record["shape"] + device,
                 figure(record["ours_ms"]),
-                record["peer"] or record["limit"],
-                f"{figure(record['ratio'])} ({figure(low)}–{figure(high)})",
-                target,
+                with_version(record["peer"] or record["limit"], versions),
+                _with_interval(record),
+                _target(record["target"], record["met"]),
                 _megabytes(record),
             ]
         )
@@ -126,6 +176,16 @@ def _missed(document: dict[str, Any]) -> str:
         if not record["met"]:
             what = f"{figure(record['ratio'])} × the memory of {record['reference']}"
             lines.append(_miss(record["name"], record["shape"], what))
+    for record in document.get("forward", []):
+        if record["met"] is False:
+            what = f"{figure(record['ratio'])} × the time of {record['peer']}, forward alone"
+            lines.append(_miss(record["name"], record["shape"], what))
+    for record in document.get("files", []):
+        for key, met, kind in (("ratio", "met", "time"), ("bytes_ratio", "size_met", "size")):
+            if record.get(met) is False:
+                what = f"{figure(record[key])} × the {kind} of {record['beside']}"
+                shape = f"{record['shape']}, {record['backend']}"
+                lines.append(_miss(record["name"], shape, what))
     for record in document.get("artefacts", []):
         if record.get("met") is False:
             what = f"{figure(record['ratio'])} × the time of eager"
