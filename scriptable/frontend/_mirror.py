@@ -46,8 +46,8 @@ class Mirror(nn.Module):
     def reverse(self, x: Tensor) -> Tensor:
         """The ``length`` samples of ``[B, 1, length]``, the last one first."""
         y = x.reshape(-1, self.rows.size(0), self.columns.size(0))
-        y = F.linear(F.linear(y, self.columns).transpose(1, 2), self.rows).transpose(1, 2)
-        return y.reshape(-1, 1, self.length)
+        y = F.linear(y, self.columns).transpose(1, 2).contiguous()
+        return F.linear(y, self.rows).transpose(1, 2).reshape(-1, 1, self.length)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad."""

@@ -171,7 +171,7 @@ class Spectrogram(nn.Module):
         """Transform, and take the power of each bin."""
         x = self.padded(x)
         if self.two_stages:
-            energy = self.transform(framed(x, self.span, self.hop_length) * self.kernel)
+            energy = self.transform(framed(x, self.span, self.hop_length).mul_(self.kernel))
         else:
             y = convolve(x, self.kernel, self.hop_length)
             y = y * y

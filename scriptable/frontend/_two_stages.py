@@ -68,13 +68,23 @@ def arrange(filters: Tensor, n_fft: int) -> Tensor:
     return (filters / times.clamp(min=1.0).unsqueeze(1).to(filters.device))[order]
 
 
+def resized(x: Tensor, size: int) -> Tensor:
+    """The first ``size`` samples, zeros after the last: a copy that can be viewed in blocks."""
+    more = size - x.size(2)
+    if torch.jit.is_scripting():
+        return F.pad(x, [0, more])
+    else:
+        if torch.compiler.is_exporting() and more < 0:
+            # XNNPACK does not take a negative padding.
+            return x.narrow(2, 0, size).contiguous()
+        return F.pad(x, [0, more])
+
+
 def framed(x: Tensor, length: int, hop: int) -> Tensor:
     """Frames ``[B, T, length]`` of samples ``[B, 1, N]``: blocks of a hop, side by side."""
     blocks = (length + hop - 1) // hop
     frames = 1 + (x.size(2) - length) // hop
-    if blocks * hop > length:
-        x = F.pad(x, [0, blocks * hop - length])
-    x = x.narrow(2, 0, (frames + blocks - 1) * hop).reshape(-1, frames + blocks - 1, hop)
+    x = resized(x, (frames + blocks - 1) * hop).view(-1, frames + blocks - 1, hop)
     parts = []
     for block in range(blocks):
         part = x.narrow(1, block, frames)
@@ -125,7 +135,7 @@ class TwoStages(nn.Module):
             if torch.compiler.is_exporting():
                 # The same sums: delegates keep the constant of a linear layer packed, while of a
                 # product they would copy the one on the left for every frame.
-                y = linear(x.transpose(1, 2), self.first).transpose(1, 2)
+                y = linear(x.transpose(1, 2).contiguous(), self.first).transpose(1, 2)
                 return y.reshape(-1, self.groups, 2 * self.n2)
             return multiply(self.first, x).reshape(-1, self.groups, 2 * self.n2)
 
@@ -133,6 +143,6 @@ class TwoStages(nn.Module):
         """Transform, and take the power."""
         y = self.strided(frames.reshape(-1, self.taps, self.n2)).transpose(0, 1)
         y = batch_multiply(y, self.second)
-        y = y * y
-        power = y.narrow(2, 0, self.n2) + y.narrow(2, self.n2, self.n2)
+        real, imaginary = y.narrow(2, 0, self.n2), y.narrow(2, self.n2, self.n2)
+        power = (real * real).add_(imaginary * imaginary)
         return power.transpose(0, 1).reshape(-1, frames.size(1), self.groups * self.n2)
