@@ -62,6 +62,8 @@ def run(
         typer.echo(f"only: no row is called {', '.join(only or [])}", err=True)
         raise typer.Exit(2)
     document: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine()}
+    if only:
+        document["only"] = only
     document |= measure_rows(chosen, QUICK if quick else FULL)
     document["import"] = _import(3 if quick else 7)
     if files:

@@ -12,6 +12,7 @@ from benchmarks.table import figure
 from export.files import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
+FRONT_START, FRONT_END = "<!-- front ends: start -->", "<!-- front ends: end -->"
 PLOT = "time-over-size.svg"
 _SCORER = "spoof scorer"
 _HEADS_SHOWN = ("executorch_xnnpack", "onnx")
@@ -29,14 +30,25 @@ def fill(source: Path, target: Path) -> None:
     except json.JSONDecodeError as error:
         raise ValueError(f"{source}: {error}") from error
     text = target.read_text()
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{target}: expected the markers {START} and {END} once, in this order")
+    if document.get("files"):
+        text = _between(text, (FRONT_START, FRONT_END), frontends(document), target)
+    # A run of some rows knows nothing of the others.
+    if not document.get("only"):
+        text = _between(text, (START, END), section(document), target)
+    elif not document.get("files"):
+        raise ValueError(f"{source}: neither a full run nor one of the front ends")
     if document.get("scaling"):
         plot_scaling(document["scaling"], target.parent / PLOT)
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
     with replacing(target) as made:
-        made.write_text(f"{before}{START}\n{section(document)}\n{END}{after}")
+        made.write_text(text)
+
+
+def _between(text: str, markers: tuple[str, str], new: str, target: Path) -> str:
+    start, end = markers
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{target}: expected the markers {start} and {end} once, in this order")
+    before, rest = text.split(start)
+    return f"{before}{start}\n{new}\n{end}{rest.split(end)[1]}"
 
 
 def section(document: dict[str, Any]) -> str:
@@ -47,9 +59,6 @@ def section(document: dict[str, Any]) -> str:
     if chosen:
         parts.append(_ratios(chosen, versions))
     parts.append(_folded("Every loss compared with its counterpart", _ratios(records, versions)))
-    forward = [record for record in document.get("forward", []) if record["target"] is not None]
-    if document.get("files"):
-        parts.append(frontends(document["files"], forward, versions))
     if missed := _missed(document):
         parts.append(_folded("Missed targets, and what bounds them", missed))
     if document.get("scaling"):
@@ -93,14 +102,12 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def frontends(
-    files: Sequence[dict[str, Any]],
-    forward: Sequence[dict[str, Any]],
-    versions: Mapping[str, str],
-) -> str:
+def frontends(document: dict[str, Any]) -> str:
     """Front ends as files, and in eager mode without a gradient, each with its targets."""
+    versions = document["versions"]
+    forward = [record for record in document.get("forward", []) if record["target"] is not None]
     rows = []
-    for record in files:
+    for record in document["files"]:
         if "bytes" not in record:
             continue
         beside = with_version(record["beside"], versions)
@@ -119,11 +126,33 @@ def frontends(
             ]
         )
     columns = ["front end, 4 s of audio", "file", "ms", "kB", "compared with", "time ratio"]
-    text = "Front ends as files, without a gradient:\n\n"
+    text = (
+        "Front ends as files, in "
+        f"{', '.join(with_version(name, versions) for name in ('torch', 'executorch'))} on "
+        f"{document['machine']['processor']}; *one convolution* is the same front end with its "
+        "Fourier transform as one convolution, as it was before it took two stages:\n\n"
+    )
     text += _table([*columns, "target", "size ratio", "target"], rows)
     if forward:
         text += "\n\nIn eager mode, forward alone:\n\n" + _ratios(forward, versions)
+    if missed := _missed_front_ends(document):
+        text += "\n\nMissed:\n\n" + "\n".join(missed)
     return text
+
+
+def _missed_front_ends(document: dict[str, Any]) -> list[str]:
+    lines = []
+    for record in document.get("forward", []):
+        if record["met"] is False:
+            what = f"{figure(record['ratio'])} × the time of {record['peer']}, forward alone"
+            lines.append(_miss(record["name"], record["shape"], what))
+    for record in document.get("files", []):
+        for key, met, kind in (("ratio", "met", "time"), ("bytes_ratio", "size_met", "size")):
+            if record.get(met) is False:
+                what = f"{figure(record[key])} × the {kind} of {record['beside']}"
+                shape = f"{record['shape']}, {record['backend']}"
+                lines.append(_miss(record["name"], shape, what))
+    return lines
 
 
 def _with_interval(record: Mapping[str, Any]) -> str:
@@ -176,16 +205,6 @@ def _missed(document: dict[str, Any]) -> str:
         if not record["met"]:
             what = f"{figure(record['ratio'])} × the memory of {record['reference']}"
             lines.append(_miss(record["name"], record["shape"], what))
-    for record in document.get("forward", []):
-        if record["met"] is False:
-            what = f"{figure(record['ratio'])} × the time of {record['peer']}, forward alone"
-            lines.append(_miss(record["name"], record["shape"], what))
-    for record in document.get("files", []):
-        for key, met, kind in (("ratio", "met", "time"), ("bytes_ratio", "size_met", "size")):
-            if record.get(met) is False:
-                what = f"{figure(record[key])} × the {kind} of {record['beside']}"
-                shape = f"{record['shape']}, {record['backend']}"
-                lines.append(_miss(record["name"], shape, what))
     for record in document.get("artefacts", []):
         if record.get("met") is False:
             what = f"{figure(record['ratio'])} × the time of eager"
