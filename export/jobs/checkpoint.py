@@ -11,7 +11,6 @@ from export.errors import InputError
 from export.extras import require
 from export.jobs.names import Rename, State, renamed, suggestion, with_fitting_prefix
 from export.jobs.tensors import check_plain
-from scriptable.frontend._base import FrontEnd
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 # Where training loops keep the state dict beside the optimizer's.
@@ -45,8 +44,9 @@ def load_checkpoint(
     check_plain(state, path)
     state = dict(state)
     for prefix, part in module.named_modules():
-        if isinstance(part, FrontEnd):
-            part.upgrade(state, f"{prefix}." if prefix else "")
+        # What a front end's state dict was before it transformed frames in two stages.
+        if callable(upgrade := getattr(part, "upgrade_state_dict", None)):
+            upgrade(state, f"{prefix}." if prefix else "")
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
         for name in sorted(state.keys() & expected.keys())

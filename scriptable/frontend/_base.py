@@ -42,7 +42,7 @@ class FrontEnd(nn.Module):
         self.min_samples = max(min_samples, spectrogram.min_samples)
         self.n_features = (filterbank if dct is None else dct).shape[1] * (1 + deltas) + extra
 
-    def upgrade(self, state: dict[str, Tensor], prefix: str = "") -> None:
+    def upgrade_state_dict(self, state: dict[str, Tensor], prefix: str = "") -> None:
         """Bring a state dict of before the transform in two stages, in place, to what it is now.
 
         Filters were convolutions then, ``[M, n_bins, 1]``, and bins came in their own order.
@@ -53,6 +53,9 @@ class FrontEnd(nn.Module):
                 continue
             weight = weight.squeeze(2)
             if name == "filterbank.weight":
+                if weight.shape[1] != self.spectrogram.n_bins:
+                    # Of another transform: whoever loads it says so.
+                    continue
                 weight = self.spectrogram.arranged(weight.t()).t().contiguous()
             state[prefix + name] = weight
         kernel = state.get(f"{prefix}spectrogram.kernel")
@@ -64,7 +67,7 @@ class FrontEnd(nn.Module):
                 state[name] = buffer.clone()
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        self.upgrade(state_dict, prefix)
+        self.upgrade_state_dict(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def num_frames(self, num_samples: int) -> int:

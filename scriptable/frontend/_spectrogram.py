@@ -47,7 +47,7 @@ class Spectrogram(nn.Module):
     For powers, where ``n_fft`` splits into two factors, frames are cut out, multiplied by the
     window and transformed in two short stages; the bins then come in the order that
     :meth:`arranged` gives to filters. Otherwise one convolution with windowed cosines and sines
-    does it all. With a gradient to the waveform two stages take longer than the convolution.
+    does it all.
 
     ``kernel`` is what the samples meet first: the window, or that convolution's weights.
     """
