@@ -85,7 +85,7 @@ def run(
             # Minutes each: what is there stays, if a later part is interrupted.
             _write(document, out)
     show(document)
-    typer.echo(f"the ratios are in {history.keep(document)}")
+    typer.echo(f"the ratios are in {history.keep(document, out.parent / history.FOLDER.name)}")
     raise typer.Exit(1 if document["errors"] else 0)
 
 

@@ -76,7 +76,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def keep(document: Mapping[str, Any], folder: Path = FOLDER) -> Path:
+def keep(document: Mapping[str, Any], folder: Path) -> Path:
     """Write the rows of a run under its commit, beside those of earlier runs of the same kind."""
     name = commit()
     head = {
