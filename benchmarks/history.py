@@ -103,12 +103,15 @@ def find(name: str, folder: Path = FOLDER) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    found = sorted({*folder.glob(f"{name}*.json"), *KEPT.glob(f"{name}*.json")})
-    exact = [path for path in found if path.stem == name]
-    if len(exact or found) != 1:
+    named = [*KEPT.glob(f"{name}*.json"), *folder.glob(f"{name}*.json")]
+    # What was measured here goes before what the repository keeps.
+    found = {path.stem: path for path in named}
+    if name in found:
+        return found[name]
+    if len(found) != 1:
         places = f"{folder} and {KEPT.name}"
         raise ValueError(f"{name}: expected a file, or a commit with one result in {places}")
-    return (exact or found)[0]
+    return next(iter(found.values()))
 
 
 def load(path: Path) -> dict[str, Any]:
