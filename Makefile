@@ -77,8 +77,9 @@ docs: setup
 package: setup
 	$(BIN)/python -m build --no-isolation --outdir build/package .
 
+# All of it takes the better part of an hour; a family alone a minute: make bench ONLY=frontend
 bench: toolkits
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(addprefix --only=,$(ONLY))
 
 clean:
 	rm -rf build dist android_demo/host/target android_demo/host/*/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -102,3 +102,7 @@ class Case:
     """Whether the peer takes seconds a call, which the quick run has no time for."""
     gpu_only: bool = False
     """Whether its tensors are of a size that only a GPU is given."""
+    forward_target: float | None = None
+    """Time against the peer without a gradient."""
+    family: str = ""
+    """The file that the row stands in."""

@@ -9,14 +9,23 @@ import torch
 import typer
 from rich.progress import Progress
 
-from benchmarks import artefacts, lowering, machine, readme, scaling, training
+from benchmarks import (
+    artefacts,
+    frontend_files,
+    history,
+    lowering,
+    machine,
+    readme,
+    scaling,
+    training,
+)
 from benchmarks.case import Case
 from benchmarks.cases import cases
 from benchmarks.measure import FULL, QUICK, Effort
 from benchmarks.plot import plot_ratios
 from benchmarks.records import measure_or_report
 from benchmarks.show import show
-from benchmarks.table import console
+from benchmarks.table import changes_table, console
 from export.backends import all_backends
 from export.files import replacing
 
@@ -34,7 +43,8 @@ def run(
         bool, typer.Option(help="Rows only, fewer rounds: under two minutes.")
     ] = False,
     only: Annotated[
-        list[str] | None, typer.Option(help="Rows whose name or shape contains this; repeatable.")
+        list[str] | None,
+        typer.Option(help="Rows whose family, name or shape contains this; repeatable."),
     ] = None,
     device: Annotated[
         list[str] | None, typer.Option(help="cpu or cuda; by default all there are; repeatable.")
@@ -50,12 +60,26 @@ def run(
         return
     torch.set_num_threads(1)
     chosen = [case for case in cases() if _matches(case, only) and not (quick and case.slow)]
-    if not chosen:
+    files = [] if quick else [file for file in frontend_files.FILES if _file_matches(file, only)]
+    if not chosen and not files:
         typer.echo(f"only: no row is called {', '.join(only or [])}", err=True)
         raise typer.Exit(2)
     document: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine()}
+    if only:
+        document["only"] = only
     document |= measure_rows(chosen, QUICK if quick else FULL, _devices(device))
     document["import"] = _import(3 if quick else 7)
+    if files:
+        brief = Effort(rounds=30, seconds=2.0)
+        document["files"] = _each(
+            "files", files, lambda f: frontend_files.measure(f, brief), lambda f: f.name
+        )
+        document["errors"] += [
+            {**{key: record[key] for key in ("name", "shape")}, "device": "cpu"}
+            | {"reason": record["error"]}
+            for record in document["files"]
+            if "error" in record
+        ]
     _write(document, out)
     plot_ratios(document["records"], out.with_suffix(".png"))
     if not quick and not only and not device:
@@ -64,6 +88,7 @@ def run(
             # Minutes each: what is there stays, if a later part is interrupted.
             _write(document, out)
     show(document)
+    typer.echo(f"the ratios are in {history.keep(document, out.parent / history.FOLDER.name)}")
     raise typer.Exit(1 if document["errors"] else 0)
 
 
@@ -82,13 +107,39 @@ def fill_readme(
         raise typer.Exit(2) from error
 
 
+@app.command("compare")
+def compare(
+    old: Annotated[str, typer.Argument(help="A commit that was measured, or its file.")],
+    new: Annotated[str, typer.Argument(help="The later one.")],
+) -> None:
+    """Name every ratio that has grown by more than 10 %; exit code 1 if there is one."""
+    try:
+        before, after = (history.load(history.find(name)) for name in (old, new))
+    except (OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    found = history.changes(before, after)
+    for line in history.differences(before, after):
+        typer.echo(line)
+    worse = [change for change in found if change.worse]
+    if worse:
+        console().print(changes_table(worse))
+    typer.echo(f"{len(worse)} of {len(found)} ratios have grown by more than 10 %")
+    raise typer.Exit(1 if worse else 0)
+
+
 def _write(document: dict[str, Any], out: Path) -> None:
     with replacing(out) as made:
         made.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _matches(case: Case, only: list[str] | None) -> bool:
-    text = f"{case.name} {case.shape}".lower()
+    text = f"{case.family} {case.name} {case.shape}".lower()
+    return not only or any(wanted.lower() in text for wanted in only)
+
+
+def _file_matches(file: frontend_files.File, only: list[str] | None) -> bool:
+    text = f"frontend {file.name} {file.shape} {file.backend}".lower()
     return not only or any(wanted.lower() in text for wanted in only)
 
 

@@ -1,4 +1,4 @@
-"""The plot of ratios, on a logarithmic axis."""
+"""The plots: ratios, and time over size, both on logarithmic axes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +33,38 @@ def plot_ratios(records: Sequence[dict[str, Any]], path: Path) -> None:
     with replacing(path) as made:
         figure.savefig(made, dpi=150)
     pyplot.close(figure)
+
+
+def plot_scaling(curves: Sequence[dict[str, Any]], path: Path) -> None:
+    """One small plot per curve: what was measured, and the slope that is expected."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = 3
+    lines = -(-len(curves) // columns)
+    # Text stays text, and the file is the same whenever it is written.
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "scriptable", "font.size": 8}
+    with pyplot.rc_context(style):
+        figure, grid = pyplot.subplots(
+            lines, columns, figsize=(9, 2.2 * lines), layout="constrained", squeeze=False
+        )
+        for curve, axes in zip(curves, grid.flat, strict=False):
+            last = curve["ms"][-1]
+            expected = [
+                last * (n / curve["sizes"][-1]) ** curve["expected"] for n in curve["sizes"]
+            ]
+            axes.loglog(curve["sizes"], expected, color="tab:grey", linestyle="--", linewidth=0.8)
+            axes.loglog(curve["sizes"], curve["ms"], marker="o", markersize=3)
+            axes.set_title(curve["name"])
+            axes.set_xlabel(f"{curve['variable']} ({curve['fixed']})", wrap=True)
+            axes.set_ylabel("ms")
+        for axes in grid.flat[len(curves) :]:
+            axes.set_visible(False)
+        with replacing(path) as made:
+            figure.savefig(made, format="svg", metadata={"Date": None})
+        pyplot.close(figure)
 
 
 def _label(record: dict[str, Any]) -> str:

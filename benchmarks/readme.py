@@ -1,16 +1,20 @@
 """The measurements in ``docs/performance.md``, from ``build/bench.json``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bounds import bound
+from benchmarks.peers import with_version
+from benchmarks.plot import plot_scaling
 from benchmarks.table import figure
 from export.files import replacing
 
 START, END = "<!-- performance: start -->", "<!-- performance: end -->"
 GPU_START, GPU_END = "<!-- gpu: start -->", "<!-- gpu: end -->"
+FRONT_START, FRONT_END = "<!-- front ends: start -->", "<!-- front ends: end -->"
+PLOT = "time-over-size.svg"
 _SCORER = "spoof scorer"
 _HEADS_SHOWN = ("executorch_xnnpack", "onnx")
 _NO_SLOWER = 1.05
@@ -26,25 +30,36 @@ def fill(source: Path, target: Path) -> None:
         document = json.loads(source.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{source}: {error}") from error
-    on_gpu = [record for record in document["records"] if record["device"] == "cuda"]
-    if on_gpu:
-        start, end, body = GPU_START, GPU_END, gpu_section({**document, "records": on_gpu})
-    else:
-        start, end, body = START, END, section(document)
     text = target.read_text()
+    if document.get("files"):
+        text = _between(text, (FRONT_START, FRONT_END), frontends(document), target)
+    on_gpu = [record for record in document["records"] if record["device"] == "cuda"]
+    # A run of some rows knows nothing of the others.
+    if on_gpu:
+        text = _between(text, (GPU_START, GPU_END), gpu_section(document, on_gpu), target)
+    elif not document.get("only"):
+        text = _between(text, (START, END), section(document), target)
+    elif not document.get("files"):
+        raise ValueError(f"{source}: neither a full run nor one of the front ends")
+    if document.get("scaling"):
+        plot_scaling(document["scaling"], target.parent / PLOT)
+    with replacing(target) as made:
+        made.write_text(text)
+
+
+def _between(text: str, markers: tuple[str, str], new: str, target: Path) -> str:
+    start, end = markers
     if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise ValueError(f"{target}: expected the markers {start} and {end} once, in this order")
     before, rest = text.split(start)
-    after = rest.split(end)[1]
-    with replacing(target) as made:
-        made.write_text(f"{before}{start}\n{body}\n{end}{after}")
+    return f"{before}{start}\n{new}\n{end}{rest.split(end)[1]}"
 
 
-def gpu_section(document: dict[str, Any]) -> str:
-    """What was measured on a graphics processor, in Markdown."""
+def gpu_section(document: dict[str, Any], records: Sequence[dict[str, Any]]) -> str:
+    """What was measured on a graphics processor, in Markdown; the targets are a processor's."""
     versions = document["versions"]
-    shown = ", ".join(f"{name} {versions[name]}" for name in ("torch", "torchaudio"))
-    rows = _ratios(document["records"], targets=False)
+    shown = ", ".join(with_version(name, versions) for name in ("torch", "torchaudio"))
+    rows = _ratios([{**record, "target": None} for record in records], versions)
     return (
         f"Measured by `python -m benchmarks --device cuda` on one {document['machine']['gpu']}, "
         f"with {shown}; the time is the clock's, the memory the highest sum of allocations. "
@@ -58,16 +73,18 @@ def gpu_section(document: dict[str, Any]) -> str:
 
 def section(document: dict[str, Any]) -> str:
     """The section in Markdown: what has a target of its own, the rest folded away."""
-    records = document["records"]
+    records, versions = document["records"], document["versions"]
     chosen = [record for record in records if record["target"] not in (None, _NO_SLOWER)]
     parts = [_introduction(document)]
     if chosen:
-        parts.append(_ratios(chosen))
-    parts.append(_folded("Every loss compared with its counterpart", _ratios(records)))
+        parts.append(_ratios(chosen, versions))
+    parts.append(_folded("Every loss compared with its counterpart", _ratios(records, versions)))
     if missed := _missed(document):
         parts.append(_folded("Missed targets, and what bounds them", missed))
     if document.get("scaling"):
-        parts.append(_folded("Time over size, forward and backward", _scaling(document["scaling"])))
+        plot = f"![Time over size, on logarithmic axes; dashed: the expected slope]({PLOT})\n\n"
+        body = plot + _scaling(document["scaling"])
+        parts.append(_folded("Time over size, forward and backward", body))
     if document.get("artefacts"):
         title = (
             "The scorer (4 s of audio) in every format, and each head's score with XNNPACK and ONNX"
@@ -105,24 +122,83 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _ratios(records: Sequence[dict[str, Any]], targets: bool = True) -> str:
-    """A table of ratios; the targets are those of a processor's one thread."""
+def frontends(document: dict[str, Any]) -> str:
+    """Front ends as files, and in eager mode without a gradient, each with its targets."""
+    versions = document["versions"]
+    forward = [record for record in document.get("forward", []) if record["target"] is not None]
+    rows = []
+    for record in document["files"]:
+        if "bytes" not in record:
+            continue
+        beside = with_version(record["beside"], versions)
+        its = " ".join([figure(record.get("its_ms")), "ms," if "ms" in record else ""]).strip()
+        rows.append(
+            [
+                f"`{record['name']}`, {record['shape']}",
+                f"`{record['backend']}`",
+                figure(record.get("ms")),
+                f"{record['bytes'] / 1000:.0f}",
+                f"{beside}: {its} {record['its_bytes'] / 1000:.0f} kB",
+                _with_interval(record),
+                _target(record.get("target"), record.get("met")),
+                figure(record["bytes_ratio"]),
+                _target(record.get("size_target"), record.get("size_met")),
+            ]
+        )
+    columns = ["front end, 4 s of audio", "file", "ms", "kB", "compared with", "time ratio"]
+    text = (
+        "Front ends as files, in "
+        f"{', '.join(with_version(name, versions) for name in ('torch', 'executorch'))} on "
+        f"{document['machine']['processor']}; *one convolution* is the same front end with its "
+        "Fourier transform as one convolution, as it was before it took two stages:\n\n"
+    )
+    text += _table([*columns, "target", "size ratio", "target"], rows)
+    if forward:
+        text += "\n\nIn eager mode, forward alone:\n\n" + _ratios(forward, versions)
+    if missed := _missed_front_ends(document):
+        text += "\n\nMissed:\n\n" + "\n".join(missed)
+    return text
+
+
+def _missed_front_ends(document: dict[str, Any]) -> list[str]:
+    lines = []
+    for record in document.get("forward", []):
+        if record["met"] is False:
+            what = f"{figure(record['ratio'])} × the time of {record['peer']}, forward alone"
+            lines.append(_miss(record["name"], record["shape"], what))
+    for record in document.get("files", []):
+        for key, met, kind in (("ratio", "met", "time"), ("bytes_ratio", "size_met", "size")):
+            if record.get(met) is False:
+                what = f"{figure(record[key])} × the {kind} of {record['beside']}"
+                shape = f"{record['shape']}, {record['backend']}"
+                lines.append(_miss(record["name"], shape, what))
+    return lines
+
+
+def _with_interval(record: Mapping[str, Any]) -> str:
+    if record.get("ratio") is None:
+        return ""
+    low, high = record["ratio_ci"]
+    return f"{figure(record['ratio'])} ({figure(low)}–{figure(high)})"
+
+
+def _target(limit: float | None, met: bool | None) -> str:
+    return "" if limit is None else f"≤ {limit:g}{'' if met else ', missed'}"
+
+
+def _ratios(records: Sequence[dict[str, Any]], versions: Mapping[str, str]) -> str:
     rows = []
     for record in records:
         if record["ratio"] is None:
             continue
-        low, high = record["ratio_ci"]
-        target = ""
-        if targets and record["target"] is not None:
-            target = f"≤ {record['target']:g}{'' if record['met'] else ', missed'}"
         rows.append(
             [
                 f"`{record['name']}`",
                 record["shape"],
                 figure(record["ours_ms"]),
-                record["peer"] or record["limit"],
-                f"{figure(record['ratio'])} ({figure(low)}–{figure(high)})",
-                target,
+                with_version(record["peer"] or record["limit"], versions),
+                _with_interval(record),
+                _target(record["target"], record["met"]),
                 _megabytes(record),
             ]
         )

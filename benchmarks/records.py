@@ -54,11 +54,13 @@ def measure(case: Case, device: str, effort: Effort) -> Found:
     # The profiler keeps every allocation; of a step of seconds, made of small ones, for minutes.
     quick_enough = {name: step for name, step in both.items() if min(times[name]) < _TRACEABLE}
     memory = {name: peak_mb(step, device) for name, step in quick_enough.items()}
-    found.records = _records(case, where, times, memory)
+    limit = case.limit_target.time if case.limit_target else None
+    found.records = _records(case, where, times, memory, (case.target.time, limit))
     found.memory = _memory(case, where, memory)
     if sides.ours.leaves:
         forward = {name: work.forward for name, work in works.items()}
-        found.forward = _records(case, where, interleaved(forward, effort, device), {})
+        times = interleaved(forward, effort, device)
+        found.forward = _records(case, where, times, {}, (case.forward_target, None))
     return found
 
 
@@ -78,15 +80,17 @@ def _disagreements(case: Case, sides: Sides, works: dict[str, Work]) -> str:
 
 
 def _records(
-    case: Case, where: dict[str, Any], times: dict[str, list[float]], memory: dict[str, float]
+    case: Case,
+    where: dict[str, Any],
+    times: dict[str, list[float]],
+    memory: dict[str, float],
+    targets: tuple[float | None, float | None],
 ) -> list[dict[str, Any]]:
     """Against the peer, and against the limit where that has a target or there is no peer."""
-    timed = bool(memory)
+    target, limit = targets
     found = []
     if "peer" in times:
-        target = case.target.time if timed else None
         found.append(_record(case, where, times, memory, "peer", target))
-    limit = case.limit_target.time if case.limit_target and timed else None
     if "limit" in times and ("peer" not in times or limit is not None):
         found.append(_record(case, where, times, memory, "limit", limit))
     if not found:

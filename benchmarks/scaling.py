@@ -71,6 +71,11 @@ def _masked(name: str, frames: int) -> Work:
     return work(getattr(scriptable, name), [x.requires_grad_()], targets, length)
 
 
+def _frontend(samples: int) -> Work:
+    frontend = scriptable.LogMel(n_mels=64, n_fft=512, win_length=400, hop_length=160)
+    return work(frontend, [draw.normal(draw.generator(), _CPU, 1, samples)])
+
+
 _ARC = scriptable.ArcMarginProduct_intertopk_subcenter
 _FRAMES = (250, 500, 1000, 2000, 4000, 8000)
 _CLASSES = (1_000, 10_000, 100_000, 1_000_000)
@@ -98,6 +103,14 @@ CURVES = [
     *(
         Curve(name, "T", "B8 F40, lengths", 1, _FRAMES, lambda t, name=name: _masked(name, t))  # type: ignore[misc]
         for name in ("l1_loss", "mse_loss", "bce_loss", "nll_loss")
+    ),
+    Curve(
+        "LogMel",
+        "N",
+        "B1, 512/160, 64 mels",
+        1,
+        (16_000, 64_000, 256_000, 1_024_000),
+        _frontend,
     ),
 ]
 

@@ -22,9 +22,10 @@ _LONGEST = 8
 def show(document: dict[str, Any]) -> None:
     """Print the tables of what there is."""
     out = console()
+    versions = document["versions"]
     tables: list[Table | None] = [
-        records_table("forward, without a gradient", document["forward"]),
-        records_table("forward + backward, one thread", document["records"]),
+        records_table("forward, without a gradient", document["forward"], versions),
+        records_table("forward + backward, one thread", document["records"], versions),
         missed_memory_table(document["memory"]),
     ]
     for key, make in _FURTHER.items():
@@ -102,6 +103,32 @@ def artefacts_table(records: Sequence[dict[str, Any]]) -> Table:
     return table("artefacts, one thread", (*columns, "95 %", "met", "peak MB", "delegated"), rows)
 
 
+def files_table(records: Sequence[dict[str, Any]]) -> Table:
+    """Front ends as files, with their targets for time and size."""
+    rows = [
+        [
+            r["name"],
+            r["shape"],
+            r["backend"],
+            r["beside"],
+            figure(r.get("ms")),
+            figure(r.get("its_ms")),
+            figure(r.get("ratio")) or r.get("reason") or r.get("error", ""),
+            interval(r.get("ratio_ci")),
+            f"≤ {r['target']:g}" if r.get("target") else "",
+            verdict(r.get("met")),
+            str(r.get("bytes", "")),
+            figure(r.get("bytes_ratio")),
+            f"≤ {r['size_target']:g}" if r.get("size_target") else "",
+            verdict(r.get("size_met")),
+        ]
+        for r in records
+    ]
+    columns = ("file", "shape", "backend", "beside", "ms", "its ms", "ratio", "95 %", "target")
+    more = ("met", "bytes", "of its", "target", "met")
+    return table("front ends as files, 4 s of audio, one thread", (*columns, *more), rows)
+
+
 def profile_table(profiles: Sequence[dict[str, Any]]) -> Table:
     """The operators of the scorer that take longest."""
     rows = []
@@ -140,6 +167,7 @@ def training_table(steps: Sequence[dict[str, Any]]) -> Table:
 
 
 _FURTHER = {
+    "files": files_table,
     "scaling": scaling_table,
     "lowering": lowering_table,
     "artefacts": artefacts_table,

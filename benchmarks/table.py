@@ -1,11 +1,14 @@
 """The tables on the terminal."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.history import Change
+from benchmarks.peers import with_version
 
 
 def console() -> Console:
@@ -40,7 +43,9 @@ def verdict(met: bool | None) -> str:
     return "" if met is None else "[green]yes[/]" if met else "[red]no[/]"
 
 
-def records_table(title: str, records: Sequence[dict[str, Any]]) -> Table:
+def records_table(
+    title: str, records: Sequence[dict[str, Any]], versions: Mapping[str, str]
+) -> Table:
     """Ratios with their intervals and targets."""
     rows = [
         [
@@ -48,7 +53,7 @@ def records_table(title: str, records: Sequence[dict[str, Any]]) -> Table:
             r["shape"],
             r["device"],
             figure(r["ours_ms"]),
-            r["peer"] or (f"limit: {r['limit']}" if r["limit"] else ""),
+            with_version(r["peer"], versions) if r["peer"] else _limit(r),
             figure(r["peer_ms"] if r["peer"] else r["limit_ms"]),
             figure(r["ratio"]),
             interval(r["ratio_ci"]),
@@ -61,6 +66,10 @@ def records_table(title: str, records: Sequence[dict[str, Any]]) -> Table:
     ]
     columns = ("loss", "shape", "on", "ours ms", "beside", "its ms", "ratio", "95 %")
     return table(title, (*columns, "target", "met", "MB", "its MB"), rows)
+
+
+def _limit(record: Mapping[str, Any]) -> str:
+    return f"limit: {record['limit']}" if record["limit"] else ""
 
 
 def missed_memory_table(memory: Sequence[dict[str, Any]]) -> Table | None:
@@ -80,3 +89,18 @@ def missed_memory_table(memory: Sequence[dict[str, Any]]) -> Table | None:
     ]
     columns = ("loss", "shape", "MB", "beside", "its MB", "ratio", "target")
     return table("memory above its target", columns, rows) if rows else None
+
+
+def changes_table(changes: Sequence[Change]) -> Table:
+    """Ratios of two commits side by side."""
+    rows = [
+        [
+            change.name,
+            figure(change.old["ratio"]),
+            figure(change.new["ratio"]),
+            f"{change.factor:.2f}",
+            change.new["beside"],
+        ]
+        for change in changes
+    ]
+    return table("ratios that have grown", ("what", "old", "new", "grown by", "beside"), rows)

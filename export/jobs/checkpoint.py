@@ -42,6 +42,11 @@ def load_checkpoint(
     fitted = [with_fitting_prefix(state, expected, needed) for state in found]
     state = max(fitted, key=lambda state: len(state.keys() & expected.keys()))
     check_plain(state, path)
+    state = dict(state)
+    for prefix, part in module.named_modules():
+        # What a front end's state dict was before it transformed frames in two stages.
+        if callable(upgrade := getattr(part, "upgrade_state_dict", None)):
+            upgrade(state, f"{prefix}." if prefix else "")
     shapes = [
         f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
         for name in sorted(state.keys() & expected.keys())

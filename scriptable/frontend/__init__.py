@@ -1,6 +1,6 @@
 """Static front ends: waveform to features, equal to the originals, exportable to every backend.
 
-The short-time Fourier transform is one convolution with constant kernels, so neither complex
+The short-time Fourier transform is real products with constants, in two stages, so neither complex
 tensors nor ``unfold`` reach a mobile runtime. torchaudio is needed only while a front end is being
 constructed, for its filterbanks and its cosine transform.
 

@@ -1,7 +1,7 @@
 """What all front ends share: the order of the steps, the checks of the waveform, autocast."""
 
 import warnings
-from typing import Final, Optional, Union
+from typing import Any, Final, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from scriptable._core.checks import check_rank
 from scriptable._core.numeric import without_tf32
 from scriptable.frontend._kaldi_frames import KaldiFrames
-from scriptable.frontend._layers import Deltas, Projection, Spectrogram
+from scriptable.frontend._layers import Deltas, Projection
+from scriptable.frontend._spectrogram import Spectrogram
 
 
 class FrontEnd(nn.Module):
@@ -35,12 +36,40 @@ class FrontEnd(nn.Module):
     ) -> None:
         super().__init__()
         self.spectrogram = spectrogram
-        self.filterbank = Projection(filterbank)
+        self.filterbank = Projection(spectrogram.arranged(filterbank))
         self.log = log
         self.dct: nn.Module = nn.Identity() if dct is None else Projection(dct)
         self.deltas = Deltas(deltas, deltas_form)
         self.min_samples = max(min_samples, spectrogram.min_samples)
         self.n_features = (filterbank if dct is None else dct).shape[1] * (1 + deltas) + extra
+
+    def upgrade_state_dict(self, state: dict[str, Tensor], prefix: str = "") -> None:
+        """Bring a state dict of before the transform in two stages, in place, to what it is now.
+
+        Filters were convolutions then, ``[M, n_bins, 1]``, and bins came in their own order.
+        """
+        for name in ("filterbank.weight", "dct.weight"):
+            weight = state.get(prefix + name)
+            if weight is None or weight.dim() != 3:
+                continue
+            weight = weight.squeeze(2)
+            if name == "filterbank.weight":
+                if weight.shape[1] != self.spectrogram.n_bins:
+                    # Of another transform: whoever loads it says so.
+                    continue
+                weight = self.spectrogram.arranged(weight.t()).t().contiguous()
+            state[prefix + name] = weight
+        kernel = state.get(f"{prefix}spectrogram.kernel")
+        if kernel is None:
+            return
+        replaced = kernel.dim() > self.spectrogram.kernel.dim()
+        for name, buffer in self.spectrogram.state_dict(prefix=f"{prefix}spectrogram.").items():
+            if name not in state or (replaced and name.endswith("spectrogram.kernel")):
+                state[name] = buffer.clone()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        self.upgrade_state_dict(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def num_frames(self, num_samples: int) -> int:
         """The number of frames T of a waveform of ``num_samples`` samples."""
@@ -62,7 +91,11 @@ class FrontEnd(nn.Module):
         if waveform.dtype != self.spectrogram.kernel.dtype:
             waveform = waveform.to(self.spectrogram.kernel.dtype)
         energy = self.spectrogram(waveform.unsqueeze(1))
-        return self.deltas(self.dct(self.log(self.filterbank(energy))))
+        return self.deltas(self._static(energy))
+
+    def _static(self, energy: Tensor) -> Tensor:
+        """Features ``[B, F, T]`` of the bins ``[B, T, n]``."""
+        return self.dct(self.log(self.filterbank(energy))).transpose(1, 2).contiguous()
 
     def _outside_script(self, waveform: Tensor) -> Tensor:
         if torch.jit.is_tracing():

@@ -1,4 +1,4 @@
-"""Kaldi's frames: everything from the samples to the spectrum as one convolution."""
+"""Kaldi's frames, from the samples to the spectrum."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_fraction, check_positive
-from scriptable.frontend._layers import dft_kernel
+from scriptable.frontend._layers import linear
+from scriptable.frontend._spectrogram import dft_kernel
+from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed
 
 EPSILON = 1.1920928955078125e-07
 _WINDOWS = ["povey", "hamming", "hanning", "rectangular", "blackman"]
@@ -30,14 +32,23 @@ def kaldi_window(kind: str, length: int, blackman_coeff: float) -> Tensor:
 
 
 class KaldiFrames(nn.Module):
-    """The power of each bin of each frame: ``[B, 1, N]`` to ``[B, n_bins, T]``.
+    """The power of each bin of each frame: ``[B, 1, N]`` to ``[B, T, n_bins]``.
 
-    Removing the mean of a frame, pre-emphasis inside it, window and Fourier transform are linear
-    in its samples: their product is the kernel.
+    Frames are cut out, lose their mean, are emphasised, multiplied by the window and transformed in
+    two stages. Where ``n_fft`` has no two factors, or what follows is ``exact`` about quiet bins,
+    one convolution does it all: every step is linear in the samples of a frame, and their product
+    is the kernel.
+
+    ``kernel`` is the window, or that convolution's weights.
     """
 
     kernel: Tensor
     ones: Tensor
+    total: Tensor
+    parseval: Tensor
+    two_stages: Final[bool]
+    span: Final[int]
+    preemphasis_coefficient: Final[float]
     n_fft: Final[int]
     n_bins: Final[int]
     length: Final[int]
@@ -64,6 +75,7 @@ class KaldiFrames(nn.Module):
         raw_energy: bool,
         energy_floor: float,
         scale: float,
+        exact: bool = False,
     ) -> None:
         super().__init__()
         check_positive("sample_frequency", sample_frequency)
@@ -84,7 +96,7 @@ class KaldiFrames(nn.Module):
             )
         self.window_type = window_type
         self.blackman_coeff = blackman_coeff
-        self.preemphasis_coefficient = preemphasis_coefficient
+        self.preemphasis_coefficient = float(preemphasis_coefficient)
         self.n_fft = n_fft
         self.n_bins = n_fft // 2 + 1
         self.min_samples = self.length
@@ -95,13 +107,26 @@ class KaldiFrames(nn.Module):
         self.epsilon = EPSILON
         # A floor of 0 is none: the energy is at least EPSILON in any case.
         self.log_energy_floor = math.log(max(energy_floor, EPSILON))
+        n1, n2 = factors(n_fft)
+        self.two_stages = n1 > 1 and not exact
+        self.span = -(-self.length // n2) * n2
         self.register_buffer("kernel", self.make_kernel().to(torch.get_default_dtype()))
         self.register_buffer("ones", torch.ones(2, 1, self.length))
+        self.register_buffer("total", torch.ones(1, self.length))
+        # Every bin but the first and the last stands for its mirror image, too.
+        twice = torch.full((self.n_bins, 1), 2.0)
+        twice[0] = twice[-1] = 1.0
+        self.register_buffer("parseval", self.arranged(twice).t().contiguous())
+        self.transform: nn.Module = nn.Identity()
+        if self.two_stages:
+            self.transform = TwoStages(n_fft, self.span)
 
     def make_kernel(self) -> Tensor:
-        """The product of all linear steps, ``[2 * n_bins, 1, length]``, in float64."""
+        """The window, or the product of all linear steps, ``[2 * n_bins, 1, length]``: float64."""
         window = kaldi_window(self.window_type, self.length, self.blackman_coeff) * self.scale
-        kernel = dft_kernel(window, self.n_fft, False).squeeze(1)
+        if self.two_stages:
+            return window
+        kernel = dft_kernel(window, self.n_fft).squeeze(1)
         frame = torch.eye(self.length, dtype=torch.float64)
         if self.remove_dc_offset:
             frame = frame - 1.0 / self.length
@@ -116,6 +141,10 @@ class KaldiFrames(nn.Module):
         if self.kernel.dtype == torch.float64 and before != torch.float64:
             self.kernel = self.make_kernel().to(self.kernel.device)
         return self
+
+    def arranged(self, filters: Tensor) -> Tensor:
+        """Filters ``[n_bins, M]`` in the order of the bins that come out."""
+        return arrange(filters, self.n_fft) if self.two_stages else filters
 
     def num_frames(self, num_samples: int) -> int:
         """The number of frames that ``num_samples`` samples give."""
@@ -163,11 +192,28 @@ class KaldiFrames(nn.Module):
 
     def windowed(self, power: Tensor) -> Tensor:
         """The energy after pre-emphasis and window, from the powers by Parseval's theorem."""
-        ends = power.narrow(1, 0, 1) + power.narrow(1, self.n_bins - 1, 1)
-        return (2.0 * power.sum(1, keepdim=True) - ends) / self.n_fft
+        return (linear(power, self.parseval) / self.n_fft).transpose(1, 2)
+
+    def frames(self, x: Tensor) -> Tensor:
+        """Frames ``[B, T, span]``, ready for the transform."""
+        y = framed(x, self.length, self.shift)
+        if self.remove_dc_offset:
+            y = y - linear(y, self.total) / self.length
+        if self.preemphasis_coefficient != 0.0:
+            # The sample before the first is the first itself.
+            before = torch.cat([y.narrow(2, 0, 1), y.narrow(2, 0, self.length - 1)], dim=2)
+            y = y - self.preemphasis_coefficient * before
+        y = y * self.kernel
+        if self.span > self.length:
+            y = F.pad(y, [0, self.span - self.length])
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve with the kernel and take the power of each bin."""
-        y = F.conv1d(self.padded(x), self.kernel, stride=self.shift)
+        """Transform, and take the power of each bin."""
+        x = self.padded(x)
+        if self.two_stages:
+            power: Tensor = self.transform(self.frames(x))
+            return power
+        y = F.conv1d(x, self.kernel, stride=self.shift)
         y = y * y
-        return y[:, : self.n_bins] + y[:, self.n_bins :]
+        return (y[:, : self.n_bins] + y[:, self.n_bins :]).transpose(1, 2)

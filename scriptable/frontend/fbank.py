@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from scriptable._core.checks import check_choice, check_kinds, check_positive
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._filterbanks import CEPSTRUM_POWER_FLOOR, CEPSTRUM_TOP_DB, band
-from scriptable.frontend._layers import Decibel, Spectrogram
+from scriptable.frontend._layers import Decibel
+from scriptable.frontend._spectrogram import Spectrogram
 from scriptable.frontend._steps import CepstralNorm, Context
 
 
@@ -124,6 +125,6 @@ class Fbank(FrontEnd):
 
     def _features(self, waveform: Tensor) -> Tensor:
         energy = self.spectrogram(waveform.to(self.spectrogram.kernel.dtype).unsqueeze(1))
-        y = self.deltas(self.log(self.filterbank(energy)))
+        y = self.deltas(self._static(energy))
         normalised: Tensor = self.norm(self.context(y))
         return normalised

@@ -86,7 +86,7 @@ class KaldiFrontEnd(FrontEnd):
     def _features(self, waveform: Tensor) -> Tensor:
         x = waveform.to(self.spectrogram.kernel.dtype).unsqueeze(1)
         power = self.spectrogram(x)
-        y = self.dct(self.log(self.filterbank(self.magnitude(power))))
+        y = self._static(self.magnitude(power))
         if self.energy == "first":
             y = torch.cat([self.log_energy(x, power), y], dim=1)
         elif self.energy == "last":
@@ -96,7 +96,7 @@ class KaldiFrontEnd(FrontEnd):
 
 
 class KaldiFbank(KaldiFrontEnd):
-    r"""Kaldi's log mel filterbank, as ``torchaudio.compliance.kaldi.fbank``, in one convolution.
+    r"""Kaldi's log mel filterbank, as ``torchaudio.compliance.kaldi.fbank``.
 
     .. math::
         Y_{m,t} &= \log \max\Big(\sum_k M_{km} \, \Big|\sum_n w_n\, e_{t,n}
@@ -198,6 +198,7 @@ class KaldiFbank(KaldiFrontEnd):
             raw_energy,
             energy_floor,
             scale,
+            exact=not use_power,
         )
         band, warp = (low_freq, high_freq), (vtln_low, vtln_high, vtln_warp)
         filterbank = mel_banks(num_mel_bins, frames.n_fft, sample_frequency, band, warp)
@@ -306,6 +307,8 @@ class KaldiMFCC(KaldiFrontEnd):
             raw_energy,
             energy_floor,
             scale,
+            # The lifter multiplies rounding in quiet bins by up to 12.
+            exact=True,
         )
         band, warp = (low_freq, high_freq), (vtln_low, vtln_high, vtln_warp)
         filterbank = mel_banks(num_mel_bins, frames.n_fft, sample_frequency, band, warp)

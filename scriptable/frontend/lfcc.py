@@ -21,11 +21,11 @@ from scriptable.frontend._filterbanks import (
 )
 from scriptable.frontend._layers import (
     Log,
-    Spectrogram,
     WindowFunction,
     check_at_most,
     check_member,
 )
+from scriptable.frontend._spectrogram import Spectrogram
 
 
 class LFCC(FrontEnd):

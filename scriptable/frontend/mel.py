@@ -11,10 +11,10 @@ from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._filterbanks import cepstrum_log, cosine_transform, mel_filterbank
 from scriptable.frontend._layers import (
     Log,
-    Spectrogram,
     WindowFunction,
     check_at_most,
 )
+from scriptable.frontend._spectrogram import Spectrogram
 
 
 class LogMel(FrontEnd):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from scriptable._core.checks import check_choice, check_kinds, check_not_negative
 from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._filterbanks import mel_filterbank
-from scriptable.frontend._layers import Log, Spectrogram, check_member
+from scriptable.frontend._layers import Log, check_member
+from scriptable.frontend._spectrogram import Spectrogram
 from scriptable.frontend._steps import LogAbove, PreEmphasis, mean_over_time, over_time
 
 _WINDOWS: dict[str, Callable[..., Tensor]] = {
@@ -196,5 +197,5 @@ class AudioToMelSpectrogramPreprocessor(FrontEnd):
 
     def _features(self, waveform: Tensor) -> Tensor:
         x = self.emphasis(waveform.to(self.spectrogram.kernel.dtype).unsqueeze(1))
-        y: Tensor = self.valid(self.log(self.filterbank(self.spectrogram(x))))
+        y: Tensor = self.valid(self._static(self.spectrogram(x)))
         return y

@@ -259,6 +259,8 @@ def test_the_section_is_written_between_the_markers(tmp_path: Path) -> None:
     readme.fill(source, target)
     text = target.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert (tmp_path / readme.PLOT).read_text().count("<svg") == 1
+    assert f"]({readme.PLOT})" in text
     assert (
         "A processor, one thread of 2 cores" in text
         and "torch 9.9" in text

@@ -10,7 +10,7 @@ from export.errors import InputError
 from export.jobs.checkpoint import load_checkpoint
 from export.jobs.names import renamed
 from export.runtime.contract import weights_sha256
-from scriptable import AdaptedEncoder, Logits, ScorePipeline
+from scriptable import LFCC, AdaptedEncoder, LightCNN, Logits, OCSoftmax, ScorePipeline
 
 
 def network() -> nn.Module:
@@ -102,3 +102,29 @@ def test_what_no_rule_mends_is_listed(tmp_path: Path) -> None:
     state["encoder.network.1.b"] = state.pop("encoder.network.1.bias")
     with pytest.raises(InputError, match=r"2 missing: .*; 2 unexpected: "):
         loaded(state, tmp_path)
+
+
+def test_a_front_end_of_one_convolution_loads(tmp_path: Path) -> None:
+    """Its kernel, filters and cosine transform were convolutions, the bins in their own order."""
+    functional = pytest.importorskip("torchaudio.functional")
+
+    def scorer() -> ScorePipeline:
+        frontend = LFCC(n_filter=20, n_lfcc=20, log_lf=True)
+        return ScorePipeline(frontend, LightCNN(20, 16), OCSoftmax(16), 4000).eval()
+
+    trained = scorer()
+    state = {k: v for k, v in trained.state_dict().items() if not k.startswith("frontend.")}
+    state["frontend.spectrogram.window"] = torch.hann_window(400)
+    state["frontend.spectrogram.kernel"] = torch.zeros(402, 1, 400)
+    filters = functional.linear_fbanks(201, 0.0, 8000.0, 20, 16000)
+    state["frontend.filterbank.weight"] = filters.t().unsqueeze(2).contiguous()
+    state["frontend.dct.weight"] = functional.create_dct(20, 20, "ortho").t().unsqueeze(2).clone()
+    torch.save(state, tmp_path / "old.pt")
+    made = scorer()
+    load_checkpoint(made, tmp_path / "old.pt")
+    waveform = 0.1 * torch.randn(2, 4000)
+    torch.testing.assert_close(made(waveform), trained(waveform))
+    state["frontend.filterbank.weight"] = torch.zeros(21, 201, 1)
+    torch.save(state, tmp_path / "old.pt")
+    with pytest.raises(InputError, match="filterbank"):
+        load_checkpoint(scorer(), tmp_path / "old.pt")

@@ -1,0 +1,126 @@
+"""The transform in two stages: its constants, where it is taken, and what it replaced."""
+
+from typing import Any
+
+import pytest
+import torch
+from frontend_helpers import noise
+from torch import Tensor, nn
+
+from scriptable.frontend import LFCC, MFCC, KaldiFbank, LogMel
+from scriptable.frontend._mirror import Mirror
+from scriptable.frontend._spectrogram import Spectrogram, dft_kernel
+from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "expected"),
+    [
+        (512, (16, 32)),
+        (400, (20, 20)),
+        (1024, (32, 32)),
+        (320, (16, 20)),
+        (16, (4, 4)),
+        # Nothing to gain: a prime, twice one, and a few samples.
+        (401, (1, 401)),
+        (514, (1, 514)),
+        (12, (1, 12)),
+        (1, (1, 1)),
+    ],
+)
+def test_factors(n_fft: int, expected: tuple[int, int]) -> None:
+    assert factors(n_fft) == expected
+
+
+@pytest.mark.parametrize(("n_fft", "length"), [(512, 512), (512, 416), (400, 400), (360, 80)])
+def test_powers_are_those_of_the_fft(n_fft: int, length: int) -> None:
+    frames = torch.randn(2, 3, length, dtype=torch.float64)
+    power = TwoStages(n_fft, length).double()(frames)
+    exact = torch.fft.rfft(frames, n_fft).abs().square()
+    # Every bin by itself: a filterbank that lets all through.
+    sorted_out = power @ arrange(torch.eye(n_fft // 2 + 1, dtype=torch.float64), n_fft)
+    torch.testing.assert_close(sorted_out, exact, rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize(("length", "hop"), [(4, 3), (4, 4), (3, 5), (7, 2), (9, 3)])
+def test_frames_are_cut_where_a_loop_cuts_them(length: int, hop: int) -> None:
+    for samples in range(length, length + 2 * hop + 1):
+        x = torch.arange(2.0 * samples).view(2, 1, samples)
+        starts = range(0, samples - length + 1, hop)
+        expected = torch.stack([x[:, 0, start : start + length] for start in starts], 1)
+        assert torch.equal(framed(x, length, hop), expected)
+
+
+@pytest.mark.parametrize(("before", "after"), [(200, 200), (3, 0), (12, 13), (1, 1), (101, 97)])
+def test_the_mirror_of_an_exported_graph_is_that_of_pad(before: int, after: int) -> None:
+    x = noise(2, 300).unsqueeze(1)
+    mirror = Mirror(before, after)
+    expected = nn.functional.pad(x, [before, after], mode="reflect")
+    assert torch.equal(mirror(x), expected)
+    program = torch.export.export(mirror, (x,))
+    assert torch.equal(program.module()(x), expected)
+    indexed = any(
+        "index" in str(node.target) or "pad" in str(node.target) for node in program.graph.nodes
+    )
+    assert indexed == (max(before, after) == 101)
+
+
+NEW = ("spectrogram.transform.", "spectrogram.total", "spectrogram.parseval")
+
+
+def one_convolution(frontend: nn.Module) -> dict[str, Tensor]:
+    """The state dict of the same front end as it was before two stages."""
+    spectrogram = frontend.spectrogram
+    state = frontend.state_dict()
+    old = {k: v for k, v in state.items() if not k.startswith(NEW)}
+    if spectrogram.two_stages:
+        window = spectrogram.kernel[: getattr(spectrogram, "length", None)]
+        if isinstance(spectrogram, Spectrogram):
+            window = spectrogram.window
+        old["spectrogram.kernel"] = dft_kernel(window, spectrogram.n_fft)
+        every = spectrogram.arranged(torch.eye(spectrogram.n_bins))
+        # Both places of a bin hold half of its weight.
+        old["filterbank.weight"] = state["filterbank.weight"] @ (every > 0).float()
+    for name in ("filterbank.weight", "dct.weight"):
+        if name in old:
+            old[name] = old[name].unsqueeze(2).clone()
+    return old
+
+
+OLD: dict[str, Any] = {
+    "lfcc": lambda: LFCC(n_filter=20, n_lfcc=20),
+    "mfcc": lambda: MFCC(n_mfcc=13, n_mels=40, n_fft=512, win_length=320),
+    "magnitude": lambda: LogMel(n_mels=40, power=1.0),
+    "prime": lambda: LogMel(n_fft=401, hop_length=160, n_mels=40),
+    "kaldi": lambda: KaldiFbank(num_mel_bins=40),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_state_dict_of_one_convolution_loads(name: str) -> None:
+    frontend = OLD[name]()
+    old = one_convolution(frontend)
+    assert old["filterbank.weight"].dim() == 3
+    kept = {key: value.clone() for key, value in old.items()}
+    other = OLD[name]()
+    other.filterbank.weight.zero_()
+    whole = nn.Sequential(other)
+    whole.load_state_dict({f"0.{key}": value for key, value in old.items()})
+    torch.testing.assert_close(other(noise()), frontend(noise()), rtol=0, atol=1e-6)
+    assert all(torch.equal(old[key], kept[key]) for key in old), "the given one stays as it is"
+
+
+def test_filters_that_were_changed_stay_changed() -> None:
+    frontend = LogMel(n_mels=8)
+    old = one_convolution(frontend)
+    old["filterbank.weight"] = old["filterbank.weight"].flip(0)
+    other = LogMel(n_mels=8)
+    other.load_state_dict(old)
+    torch.testing.assert_close(other(noise()), frontend(noise()).flip(1), rtol=0, atol=1e-6)
+
+
+def test_magnitudes_and_primes_keep_the_convolution() -> None:
+    assert LogMel(n_mels=40).spectrogram.two_stages
+    assert not LogMel(n_mels=40, power=1.0).spectrogram.two_stages
+    assert not LogMel(n_mels=40, n_fft=401).spectrogram.two_stages
+    assert LogMel(n_mels=40, hop_length=7).spectrogram.two_stages
