@@ -34,7 +34,7 @@ def held_out(trials: Trials | None, contract: "AnyContract | None") -> dict[str,
     decision = contract.decision if contract is not None else None
     threshold = decision.threshold if decision is not None else None
     prior = decision.prior if decision is not None else 0.5
-    speaker = contract is not None and contract.task != "spoofing"
+    speaker = contract is not None and contract.task in ("verification", "sasv")
     names = plots.Names("same", "different") if speaker else plots.SPOOFING
     counts = [int((labels == label).sum()) for label in (0, 1)]
     what = "bona fide and {} spoofed recordings"

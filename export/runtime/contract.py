@@ -4,23 +4,22 @@ The artefact returns the raw score of one window. Everything around it, from the
 integers to the decision, is in the contract, so that implementations in other languages agree.
 
 ``task`` says which document it is: ``spoofing`` (:class:`Contract`), ``verification``
-(:class:`VerificationContract`), or ``sasv`` (:class:`SASVContract`), which answers both.
+(:class:`VerificationContract`), ``sasv`` (:class:`SASVContract`), which answers both, or
+``streaming`` (:class:`StreamingContract`).
 """
 
-import hashlib
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, ValidationError, model_validator
-from torch import Tensor
 
 import scriptable
 from export.backends import UNSEALED, all_backends
 from export.errors import ArtefactError
 from export.runtime._part import Part, left_out, read_object
+from export.runtime._weights import weights_sha256 as weights_sha256
 from export.runtime.guards import Guards
+from export.runtime.stream_parts import Stream, StreamDecision
 
 _SINCE_2 = ("guards", "precision", "notes", "file_sha256")
 
@@ -320,12 +319,52 @@ class SASVContract(_SpeakerDocument):
         return Contract(**same, windows=windows, decision=self.countermeasure)
 
 
+class StreamingContract(_Document):
+    """The whole document of a scorer of streams.
+
+    ``forward`` takes a chunk ``[1, C]`` and the state ``[1, S]`` and gives the raw score ``[1]`` of
+    all that was heard since the stream began, and the new state.
+    """
+
+    task: Literal["streaming"] = Field(default="streaming", description="what is decided")
+    stream: Stream
+    decision: StreamDecision
+
+    @model_validator(mode="after")
+    def _of_this_stream(self) -> "StreamingContract":
+        if self.schema_version < 2:
+            raise ValueError("task: streaming is of schema version 2")
+        first = self.decision.calibration[0].samples
+        if first < self.stream.warmup_samples:
+            raise ValueError(
+                f"decision.calibration: expected to begin at {self.stream.warmup_samples} samples, "
+                f"stream.warmup_samples, or later, got {first}"
+            )
+        return self
+
+    def llr(self, score: float, samples: int | None = None) -> float:
+        """Raw score after so many samples → LLR in nats; after None, by the table's last row."""
+        row = self.decision.calibration[-1] if samples is None else self.decision.at(samples)
+        if row is None:
+            raise ValueError(f"samples: nothing is calibrated after {samples} samples")
+        return row.scale * score + row.offset
+
+    def decide(self, llr: float) -> Literal["bonafide", "spoof"]:
+        """LLR → decision."""
+        return "bonafide" if llr >= self.decision.threshold else "spoof"
+
+    def posterior(self, llr: float) -> float:
+        """LLR → probability of bona fide at the contract's prior."""
+        return scriptable.posterior(llr, self.decision.prior)
+
+
 SpeakerContract = VerificationContract | SASVContract
-AnyContract = Contract | SpeakerContract
-_TASKS: dict[str, type[Contract] | type[VerificationContract] | type[SASVContract]] = {
+AnyContract = Contract | SpeakerContract | StreamingContract
+_TASKS: dict[str, type[AnyContract]] = {
     "spoofing": Contract,
     "verification": VerificationContract,
     "sasv": SASVContract,
+    "streaming": StreamingContract,
 }
 
 
@@ -361,24 +400,6 @@ def parse_any(text: str, name: str) -> AnyContract:
     except ValueError as error:
         raise ArtefactError(f"{name}: score contract: {error}") from error
     return contract
-
-
-def weights_sha256(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the named tensors, in name order.
-
-    For each tensor: its name in UTF-8, its shape as decimal sizes joined by commas, its dtype as
-    torch spells it without ``torch.``, each followed by a line feed; then its elements in row-major
-    order, little-endian.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        shape = ",".join(str(size) for size in tensor.shape)
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        digest.update(f"{name}\n{shape}\n{dtype}\n".encode())
-        values = tensor.numpy()
-        digest.update(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:
