@@ -34,8 +34,8 @@ def _stream(entry: str, module: Callable[[], nn.Module], variant: str = "", **mo
         pipeline = row.build()
         found: Tensor = pipeline.initial_state(len(chunks))  # type: ignore[operator]
         with torch.no_grad():
-            for chunk in chunks.split(_CHUNK, dim=1):
-                found = pipeline(chunk, found)[1]
+            for begin in range(0, chunks.shape[1], _CHUNK):
+                found = pipeline(chunks[:, begin : begin + _CHUNK], found)[1]
         return found
 
     def inputs(generator: Generator) -> Inputs:

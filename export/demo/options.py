@@ -22,7 +22,7 @@ from export.runtime.audio import read_waveform
 from export.speech import speech_files
 
 HELD_OUT = 0.3
-TASKS = ("spoofing", "verification", "sasv")
+TASKS = ("spoofing", "verification", "sasv", "streaming")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Options:
     dynamic_batch: bool = False
     task: str = "spoofing"
     threshold: ThresholdChoice = field(default_factory=ThresholdChoice)
+    false_alarms_per_hour: float = 12.0
+    """Of the task streaming."""
 
 
 def check(options: Options) -> None:

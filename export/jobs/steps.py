@@ -50,13 +50,15 @@ def scorer_trials(utterances: Sequence[Utterance], scores: Tensor) -> TrialList:
         found = [scorer.score_waveform(utterances[i].waveform) for i in chosen]
         return torch.tensor(found, dtype=torch.float64)
 
-    count, most = len(utterances), _MOST_COMPARED
-    spread: Sequence[int] = range(count)
-    if count > most:
-        # Evenly over the list, so that both classes are there.
-        spread = [round(i * (count - 1) / (most - 1)) for i in range(most)]
     names = [utterance.name for utterance in utterances]
-    return TrialList(names, labels_of(utterances), scores, run, spread)
+    return TrialList(names, labels_of(utterances), scores, run, spread_evenly(len(utterances)))
+
+
+def spread_evenly(count: int, most: int = _MOST_COMPARED) -> Sequence[int]:
+    """Indices of at most 40 of so many trials, evenly, so that both classes are there."""
+    if count <= most:
+        return range(count)
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
 def writers() -> list[Backend]:

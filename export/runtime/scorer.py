@@ -121,7 +121,7 @@ def refusal(contract: AnyContract, meter: Meter) -> str | None:
     return None if contract.guards is None else contract.guards.refusal(meter)
 
 
-def decide(contract: Contract, file: str, score: float) -> ScoredFile:
+def decide(contract: Contract | StreamingContract, file: str, score: float) -> ScoredFile:
     """What the raw score of a recording means.
 
     Raises:
