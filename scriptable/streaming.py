@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_features, check_size
-from scriptable.frontend._base import FrontEnd
-from scriptable.frontend._layers import Log, Spectrogram
+from scriptable.frontend.framing import FrontEnd, framing
 from scriptable.scoring import CosineScore
 
 
@@ -35,7 +34,7 @@ class _Stream(nn.Module):
 
     def __init__(self, frontend: FrontEnd, encoder: nn.Module, chunk_samples: int) -> None:
         super().__init__()
-        width, hop = _framing(frontend)
+        width, hop = framing(frontend)
         check_size("chunk_samples", chunk_samples)
         if chunk_samples % hop:
             raise ValueError(
@@ -217,29 +216,6 @@ class StreamingEmbeddingPipeline(_Stream):
         """Enrolled ``[S, D]`` or ``[S, M, D]``, test ``[B, D]`` → raw score ``[B, S]``."""
         scores: Tensor = self.scorer(enrolled, test)
         return scores
-
-
-def _framing(frontend: nn.Module) -> Tuple[int, int]:
-    """Samples in a frame and between frames, if a frame is all that its features depend on."""
-    name = type(frontend).__name__
-    plain = isinstance(frontend, FrontEnd) and type(frontend)._features is FrontEnd._features
-    if not plain or not isinstance(frontend.spectrogram, Spectrogram):
-        raise ValueError(f"frontend: expected LogMel, MFCC or LFCC, got {name}")
-    spectrogram = frontend.spectrogram
-    if spectrogram.center:
-        raise ValueError(
-            "frontend: expected center=False, got center=True, whose frames look ahead"
-        )
-    if spectrogram.pre_emphasis != 0.0:
-        raise ValueError("frontend: expected pre_emphasis=0 in a stream, whose start it would need")
-    if not isinstance(frontend.log, Log):
-        raise ValueError(
-            "frontend: expected a logarithm, got decibels below the loudest value of the recording"
-        )
-    width, hop = spectrogram.n_fft, spectrogram.hop_length
-    if hop >= width:
-        raise ValueError(f"frontend: expected a hop below n_fft = {width}, got {hop}")
-    return width, hop
 
 
 def _known(count: Tensor, first: int, frames: int) -> Tensor:

@@ -42,11 +42,11 @@ def _stream(entry: str, module: Callable[[], nn.Module], variant: str = "", **mo
         # The example is a stream's first chunk, other content one in its midst.
         steps = 0 if generator.initial_seed() == 0 else _STEPS
         heard = draw.waveform(generator, 2, steps * _CHUNK + _CHUNK)
-        return heard[:, -_CHUNK:], state(heard[:, :-_CHUNK])
+        return heard[:, -_CHUNK:].contiguous(), state(heard[:, :-_CHUNK])
 
     def spoken(waveform: Tensor) -> Inputs:
         heard = scriptable.cut_windows(waveform, (_STEPS + 1) * _CHUNK, _CHUNK)[3:5]
-        return heard[:, -_CHUNK:], state(heard[:, :-_CHUNK])
+        return heard[:, -_CHUNK:].contiguous(), state(heard[:, :-_CHUNK])
 
     row = Row(
         entry=entry,

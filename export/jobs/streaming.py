@@ -41,7 +41,7 @@ def stream_row(pipeline: StreamingScorePipeline, stem: str) -> Row:
         with torch.no_grad():
             for begin in range(0, stream.shape[1] - size, size):
                 state = pipeline(stream[:, begin : begin + size], state)[1]
-        return stream[:, -size:], state
+        return stream[:, -size:].contiguous(), state
 
     def chunk(generator: Generator) -> Inputs:
         # The example begins a stream, any other content is in the midst of one.

@@ -120,7 +120,7 @@ class StreamScorer:
             raise InputError(f"chunk: expected shape [{size}], got {list(chunk.shape)}")
         if not bool(torch.isfinite(chunk).all()):
             return self._undecided(REFUSED)
-        inputs = (chunk.unsqueeze(0), self.state)
+        inputs = (chunk.contiguous().unsqueeze(0), self.state)
         found = guarded(self.artefact, "forward", inputs, f"{self.name}: fails on a chunk")
         if len(found) != 2 or found[0].numel() != 1 or found[1].shape != self.state.shape:
             raise ArtefactError(
