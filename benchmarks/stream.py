@@ -31,10 +31,11 @@ MOST_BYTES = 16 * 1024
 STARTS = 5
 _START = """
 import sys, time
+from pathlib import Path
 import torch
 from export import backends
 begin = time.perf_counter()
-_, artefact = backends.load(sys.argv[1])
+_, artefact = backends.load(Path(sys.argv[1]))
 artefact.run("forward", (torch.zeros(1, int(sys.argv[2])), torch.zeros(1, int(sys.argv[3]))))
 print(time.perf_counter() - begin)
 """
