@@ -6,7 +6,7 @@ WORKERS ?= 2
 SCRIPTABLE_SPEECH ?= $(realpath ../shared/data/speech)
 export SCRIPTABLE_SPEECH
 
-.PHONY: setup demo test test-fuzz test-oldest check new-loss lint docs package bench toolkits peers clean
+.PHONY: setup demo test test-fuzz test-oldest check new-loss lint docs package bench stream-hour toolkits peers clean
 
 setup: .venv/.installed
 
@@ -26,8 +26,9 @@ peers: toolkits
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-toolkits.txt
 	touch $@
 
+# Another task: make demo TASK=verification, sasv or streaming
 demo: setup
-	$(BIN)/python -m export demo
+	$(BIN)/python -m export demo $(if $(TASK),--task '$(TASK)')
 
 # One thread a worker: torch's own threads on shared cores cost more than they bring.
 test: toolkits
@@ -80,6 +81,10 @@ package: setup
 # All of it takes the better part of an hour; a family alone a minute: make bench ONLY=frontend
 bench: toolkits
 	$(BIN)/python -m benchmarks $(addprefix --only=,$(ONLY))
+
+# An hour of audio in chunks against float64: how far rounding takes the score. Several minutes.
+stream-hour: setup
+	$(BIN)/python -m benchmarks.stream --drift 3600
 
 clean:
 	rm -rf build dist android_demo/host/target android_demo/host/*/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

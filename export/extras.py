@@ -5,7 +5,13 @@ from typing import Any
 
 from export.errors import MissingPackageError
 
-_EXTRAS = {"executorch": "executorch", "coremltools": "coreml", "fsspec": "bulk", "ray": "ray"}
+_EXTRAS = {
+    "executorch": "executorch",
+    "coremltools": "coreml",
+    "fsspec": "bulk",
+    "ray": "ray",
+    "sounddevice": "listen",
+}
 _OWN = ("export", "scriptable")
 
 

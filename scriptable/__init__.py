@@ -8,8 +8,9 @@ from scriptable._core.reduction import truncate
 from scriptable.config import ConfigError, build_loss, register_loss
 from scriptable.encoders.aasist import AASIST
 from scriptable.encoders.adapted import AdaptedEncoder
+from scriptable.encoders.causal_light_cnn import CausalLightCNN
 from scriptable.encoders.light_cnn import LightCNN, MaxFeatureMap
-from scriptable.encoders.pooling import AttentiveStatisticsPooling
+from scriptable.encoders.pooling import AttentiveStatisticsPooling, RunningStatisticsPooling
 from scriptable.frontend import (
     LFCC,
     MFCC,
@@ -157,6 +158,7 @@ from scriptable.scoring import (
     score_norm,
     speaker_centroid,
 )
+from scriptable.streaming import StreamingEmbeddingPipeline, StreamingScorePipeline
 from scriptable.windows import average_windows, cut_windows, window_starts
 
 __version__ = "0.1.0"
@@ -193,6 +195,7 @@ __all__ = [
     "CTCLoss",
     "CTCLossKD",
     "Calibration",
+    "CausalLightCNN",
     "CepstralNorm",
     "ClassificationError",
     "ConfigError",
@@ -238,6 +241,7 @@ __all__ = [
     "Posterior",
     "Prototypical",
     "RawScore",
+    "RunningStatisticsPooling",
     "SASVPipeline",
     "SASVScore",
     "SISNRLoss",
@@ -247,6 +251,8 @@ __all__ = [
     "ShardedArcMarginProduct",
     "Softmax",
     "SphereFace2",
+    "StreamingEmbeddingPipeline",
+    "StreamingScorePipeline",
     "TandemCosts",
     "TransducerLoss",
     "TwoCovariance",

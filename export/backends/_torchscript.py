@@ -50,7 +50,8 @@ class TorchScriptArtefact(Artefact):
 
     def input_shape(self, method: str) -> tuple[int | None, ...] | None:
         """Of a pipeline, which holds its number of samples; TorchScript itself keeps no shape."""
-        size = getattr(self._module, "num_samples", None)
+        # Of a pipeline's window, or of a stream's chunk.
+        size = getattr(self._module, "num_samples", getattr(self._module, "chunk_samples", None))
         return (None, size) if isinstance(size, int) and method == "forward" else None
 
     def contract(self) -> str:

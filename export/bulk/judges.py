@@ -17,9 +17,16 @@ from export.backends import Artefact, Inputs
 from export.bulk.facts import EMBEDDING
 from export.extras import require
 from export.files import artefact_bytes
-from export.runtime.contract import AnyContract, Contract, SASVContract, SpeakerContract
+from export.runtime.contract import (
+    AnyContract,
+    Contract,
+    SASVContract,
+    SpeakerContract,
+    StreamingContract,
+)
 from export.runtime.guards import Meter
 from export.runtime.scorer import ScoredFile, Scorer, decide, open_artefact, undecided
+from export.runtime.stream import StreamScorer
 from export.runtime.verifier import Verifier
 
 _SCORES = ("score", "llr", "posterior")
@@ -71,8 +78,12 @@ class Judge(ABC):
 class _Scores(Judge):
     def __init__(self, *what: Any, name: str) -> None:
         super().__init__(*what)
-        assert isinstance(self.contract, Contract)
-        self._scorer = Scorer(self.artefact, self.contract, name=name)
+        self._scorer: Scorer | StreamScorer
+        if isinstance(self.contract, StreamingContract):
+            self._scorer = StreamScorer(self.artefact, self.contract, name=name)
+        else:
+            assert isinstance(self.contract, Contract)
+            self._scorer = Scorer(self.artefact, self.contract, name=name)
 
     def fields(self) -> list[tuple[str, Any]]:
         return _score_fields()
@@ -122,7 +133,7 @@ def open_judge(path: Path, trust: bool = False) -> Judge:
     """
     artefact, contract, note = open_artefact(path, trust)
     digest = artefact.file_sha256 or _digest(path)
-    kind = _Scores if isinstance(contract, Contract) else _Voices
+    kind = _Voices if isinstance(contract, SpeakerContract) else _Scores
     return kind(Timed(artefact), contract, note, digest, name=str(path))
 
 

@@ -41,6 +41,25 @@ ROWS = [
         idle={"attention.bias": ATTENTION},
     ),
     Row(
+        entry="RunningStatisticsPooling",
+        module=lambda: scriptable.RunningStatisticsPooling(6, 4),
+        methods={"forward": lambda g: (draw.normal(g, 2, 6, 9),)},
+        idle={"attention.bias": ATTENTION},
+    ),
+    Row(
+        entry="CausalLightCNN",
+        module=lambda: scriptable.CausalLightCNN(20, 16),
+        methods={"forward": lambda g: (draw.normal(g, 2, 20, 24),)},
+        idle={"pooling.attention.bias": ATTENTION},
+    ),
+    Row(
+        entry="CausalLightCNN",
+        variant="forgets",
+        module=lambda: scriptable.CausalLightCNN(20, 16, half_life=12.0),
+        methods={"forward": lambda g: (draw.normal(g, 2, 20, 24),)},
+        idle={"pooling.attention.bias": ATTENTION},
+    ),
+    Row(
         entry="LightCNN",
         module=lambda: scriptable.LightCNN(20, 16),
         methods={"forward": lambda g: (draw.normal(g, 2, 20, 24),)},

@@ -3,6 +3,7 @@
 from export.commands import (
     bulk,
     demo,
+    listen,
     listing,
     metrics,
     model,
@@ -19,6 +20,7 @@ __all__ = [
     "app",
     "bulk",
     "demo",
+    "listen",
     "listing",
     "metrics",
     "model",

@@ -18,7 +18,7 @@ def demo(
     ] = None,
     task: Annotated[
         str,
-        typer.Option(help="spoofing, verification, or sasv (both at once)."),
+        typer.Option(help="spoofing, verification, sasv (both at once), or streaming."),
     ] = "spoofing",
     head: Annotated[
         str, typer.Option(help="OCSoftmax, AMSoftmax, ASoftmax or CrossEntropy.")
@@ -51,6 +51,14 @@ def demo(
         Optional[float],
         typer.Option(help="Cost of accepting what should not pass; default 10 for spoofs, else 1."),
     ] = None,
+    false_alarms: Annotated[
+        float,
+        typer.Option(
+            "--false-alarms-per-hour",
+            min=0,
+            help="Of streaming: how often real speech may be called a spoof, at the threshold.",
+        ),
+    ] = 12.0,
     dynamic_batch: Annotated[
         bool, typer.Option(help="Keep the batch size dynamic where a backend can.")
     ] = False,
@@ -79,6 +87,7 @@ def demo(
         task,
         ThresholdChoice(threshold, prior, cost_miss, cost_false_alarm),
         Precisions(tuple(precision or ["float32"]), calibration_audio, force),
+        false_alarms,
     )
     with progress_bar() as progress:
         result = job.run(options, progress)

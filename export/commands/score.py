@@ -1,6 +1,7 @@
 """``python -m export score``."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,9 @@ def score(
     artifact: Annotated[Path, typer.Argument(help="A saved scorer, of any backend.")],
     wav: Annotated[list[Path], typer.Argument(help="Recordings, .wav or .flac.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    trace: Annotated[
+        bool, typer.Option(help="A line for every chunk, of a scorer of streams.")
+    ] = False,
     trust: Annotated[bool, TRUST] = False,
 ) -> None:
     """Score recordings with a saved artefact through its own runtime, one after the other.
@@ -27,20 +31,28 @@ def score(
 
     Example: scriptable score build/demo/spoof_scorer.xnnpack.pte a.wav b.wav --json
     """
-    from export.runtime.scorer import load_scorer, unreadable
+    from export.runtime.scorer import unreadable
+    from export.runtime.stream import StreamScorer, Verdict, load_any_scorer
 
-    scorer = load_scorer(artifact, trust)
+    scorer = load_any_scorer(artifact, trust)
+    if trace and not isinstance(scorer, StreamScorer):
+        raise InputError(f"trace: expected a scorer of streams, {artifact} scores windows")
     note(*scorer.notes)
     results = Results(as_json, ("score", "llr", "posterior"))
     for path in wav:
+        traced: list[Verdict] = []
         try:
-            result, notes = scorer.score_file(path)
+            if isinstance(scorer, StreamScorer):
+                result, notes = scorer.score_file(path, traced.append)
+            else:
+                result, notes = scorer.score_file(path)
             note(*(f"{path}: {remark}" for remark in notes))
         except MissingPackageError:
             raise
         except (InputError, OSError) as error:
             result = unreadable(scorer.contract, str(path), str(error))
-        results.add(result.as_entry())
+        steps = [asdict(verdict) for verdict in traced]
+        results.add(result.as_entry(), steps if trace else None)
     results.finish()
 
 
@@ -55,16 +67,20 @@ class Results:
             heads = "".join(f"{name:>10}" for name in numbers)
             self._line(f"{heads}  {'decision':<10}  file")
 
-    def add(self, entry: dict[str, Any]) -> None:
-        """One result; a line on stderr for what could not be read."""
+    def add(self, entry: dict[str, Any], trace: list[dict[str, Any]] | None = None) -> None:
+        """One result, after what led to it; a line on stderr for what could not be read."""
         if entry["error"] is not None:
             self._errors += 1
             failed([f"error: {entry['error']}"])
         if self._json:
             shown = {**entry, "file": in_json(entry["file"])}
+            if trace is not None:
+                shown["trace"] = trace
             text = json.dumps(shown, indent=1, allow_nan=False).replace("\n", "\n ")
             print(("[\n " if self._count == 0 else ",\n ") + text, end="", flush=True)
         elif entry["error"] is None:
+            for step in trace or []:
+                self._line(self._row({**step, "file": f"{step['samples']} samples"}))
             self._line(self._row(entry))
         self._count += 1
 

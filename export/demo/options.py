@@ -25,7 +25,7 @@ from export.runtime.audio import read_waveform
 from export.speech import speech_files
 
 HELD_OUT = 0.3
-TASKS = ("spoofing", "verification", "sasv")
+TASKS = ("spoofing", "verification", "sasv", "streaming")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Options:
     task: str = "spoofing"
     threshold: ThresholdChoice = field(default_factory=ThresholdChoice)
     precisions: Precisions = field(default_factory=Precisions)
+    false_alarms_per_hour: float = 12.0
+    """Of the task streaming."""
 
 
 def check(options: Options) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from export.corpus import three_parts
-from export.demo import speaker
+from export.demo import speaker, streaming
 from export.demo.options import HELD_OUT, Options, audio_for_parity, check, read_corpus, reduction
 from export.demo.training import train
 from export.jobs.calibration import write_decisions
@@ -21,6 +21,8 @@ STEM = "spoof_scorer"
 def run(options: Options, progress: Progress) -> Result:
     """Train, export, prove and report."""
     check(options)
+    if options.task == "streaming":
+        return streaming.run(options, progress)
     if options.task != "spoofing":
         return speaker.run(options, progress)
     corpus = read_corpus(options, progress)

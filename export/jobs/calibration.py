@@ -14,7 +14,7 @@ from export.files import replacing
 from export.jobs.steps import labels_of
 from export.jobs.threshold import ThresholdChoice, calibrate
 from export.report.trials import Trials
-from export.runtime.contract import Contract, Decision, SpeakerDecision
+from export.runtime.contract import Contract, Decision, SpeakerDecision, StreamingContract
 from export.runtime.scorer import decide
 from scriptable import SPOOFING_COSTS, Calibration, DetectionCosts
 
@@ -169,7 +169,9 @@ def _decision(
 
 
 def write_decisions(
-    parts: Sequence[tuple[str, Utterance, float]], contract: Contract, path: Path
+    parts: Sequence[tuple[str, Utterance, float]],
+    contract: Contract | StreamingContract,
+    path: Path,
 ) -> None:
     """``scores.csv``: every recording with its part, its key, its raw score, what that means."""
     lines = [

@@ -65,6 +65,12 @@ class Scorer:
         return self.about.sample_rate
 
     @property
+    def num_samples(self) -> int:
+        """Of a window."""
+        pipeline = self.pipeline
+        return (pipeline.speaker if isinstance(pipeline, SASVPipeline) else pipeline).num_samples
+
+    @property
     def calibrated(self) -> bool:
         """Whether the file says what the scores mean."""
         return self.calibration is not UNCALIBRATED

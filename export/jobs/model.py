@@ -46,7 +46,7 @@ def run(options: Options, progress: Progress) -> Result:
     reduction = own_trials(
         options.precisions,
         product.recordings,
-        product.contract.windows.num_samples,
+        scorer.num_samples,
         scorer.sample_rate,
     )
     product = replace(product, notes=(*notes, *product.notes), reduction=reduction)

@@ -25,7 +25,7 @@ from export.runtime.contract import AnyContract
 from export.runtime.scorer import load_scorer
 from scriptable import ScorePipeline, average_windows, cut_windows
 
-_MOST_COMPARED = 40
+MOST_COMPARED = 40
 
 _Item = TypeVar("_Item")
 
@@ -54,7 +54,7 @@ def scorer_trials(utterances: Sequence[Utterance], scores: Tensor) -> TrialList:
         return torch.tensor(found, dtype=torch.float64)
 
     names = [utterance.name for utterance in utterances]
-    spread = evenly(range(len(utterances)), _MOST_COMPARED)
+    spread = evenly(range(len(utterances)), MOST_COMPARED)
     return TrialList(names, labels_of(utterances), scores, run, spread)
 
 

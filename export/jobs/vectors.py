@@ -24,6 +24,8 @@ from export.runtime.scorer import Scorer
 INDEX_FILE = "vectors.json"
 
 _FULL_SCALE = 32767
+_FILES = ("wav", "windows_file", "samples_file", "states_file")
+"""What a case of windows or of a stream names its files under."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,16 @@ def cases(sample_rate: int, num_samples: int, hop: int) -> tuple[Case, ...]:
         return max(1, round(windows * size * rate / sample_rate))
 
     return (
-        Case("mono", sample_rate, 1, size + hop, _speech),
-        Case("one_window", sample_rate, 1, size, _speech),
-        Case("shorter_than_a_window", sample_rate, 1, max(1, size // 3 - 1), _speech),
-        Case("five_samples", sample_rate, 1, 5, _speech),
-        Case("no_multiple_of_the_hop", sample_rate, 1, size + hop // 3 + 1, _speech),
+        Case("mono", sample_rate, 1, size + hop, speech),
+        Case("one_window", sample_rate, 1, size, speech),
+        Case("shorter_than_a_window", sample_rate, 1, max(1, size // 3 - 1), speech),
+        Case("five_samples", sample_rate, 1, 5, speech),
+        Case("no_multiple_of_the_hop", sample_rate, 1, size + hop // 3 + 1, speech),
         Case(
-            "stereo_44100", 44100, 2, _barely_one_more(44100, sample_rate, at(44100, 1.2)), _speech
+            "stereo_44100", 44100, 2, _barely_one_more(44100, sample_rate, at(44100, 1.2)), speech
         ),
-        Case("stereo_48000_shorter", 48000, 2, at(48000, 0.7), _speech),
-        Case("mono_8000", 8000, 1, at(8000, 0.6), _speech),
+        Case("stereo_48000_shorter", 48000, 2, at(48000, 0.7), speech),
+        Case("mono_8000", 8000, 1, at(8000, 0.6), speech),
         Case("full_scale", sample_rate, 1, size, _extremes),
         Case("full_scale_8000", 8000, 1, at(8000, 0.5), _extremes),
         Case("silence", sample_rate, 1, size, _silence),
@@ -76,7 +78,7 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
         InputError: if ``folder`` holds something, and no vectors; or a file of a name that is
             needed, and that its index does not list. What else is in it stays.
     """
-    listed = listed_files(folder, INDEX_FILE, _names, "vectors")
+    listed = index_names(folder)
     contract = scorer.contract
     made = cases(contract.audio.sample_rate, contract.windows.num_samples, contract.windows.hop)
     with staged_folder(folder, ours=listed) as temporary:
@@ -94,7 +96,16 @@ def write_vectors(scorer: Scorer, folder: Path) -> int:
 
 def _names(document: Any) -> list[str]:
     """The files that an index lists."""
-    return [case[key] for case in document["cases"] for key in ("wav", "windows_file")]
+    return [case[key] for case in document["cases"] for key in _FILES if key in case]
+
+
+def index_names(folder: Path) -> set[str]:
+    """The files of earlier vectors of either kind in ``folder``.
+
+    Raises:
+        InputError: if it holds something, and no vectors.
+    """
+    return listed_files(folder, INDEX_FILE, _names, "vectors")
 
 
 def _write_case(scorer: Scorer, case: Case, folder: Path) -> dict[str, Any]:
@@ -129,7 +140,7 @@ def _barely_one_more(source_rate: int, sample_rate: int, samples: int) -> int:
     return samples // source * source + pow(target, -1, source) if source > 1 else samples
 
 
-def _speech(case: Case) -> Tensor:
+def speech(case: Case) -> Tensor:
     """Synthetic speech; the channels differ."""
     # Two seconds hold a word: shorter ones may be all pause.
     seconds = max(2.0, case.samples / case.sample_rate)
@@ -171,10 +182,10 @@ def _tone(case: Case) -> Tensor:
 
 def _quiet(case: Case) -> Tensor:
     """Of at most one step: the quietest sound that the file can hold."""
-    return _speech(case).sign()
+    return speech(case).sign()
 
 
 def _antiphase(case: Case) -> Tensor:
     """Two channels that mix down to nothing."""
-    voice = _speech(replace(case, channels=1))
+    voice = speech(replace(case, channels=1))
     return torch.cat([voice, -voice], dim=1)

@@ -13,7 +13,7 @@ from export.corpus import from_protocol
 from export.errors import InputError
 from export.progress import Progress, tracked
 from export.runtime.contract import AnyContract
-from export.runtime.scorer import load_scorer
+from export.runtime.stream import load_any_scorer
 from scriptable import bootstrap_interval, equal_error_rate
 
 
@@ -133,7 +133,7 @@ def compare_scorers(
     """
     if len(artifacts) < 2:
         raise InputError("artifact: give at least two, the reference first")
-    scorers = {path: load_scorer(path) for path in artifacts}
+    scorers = {path: load_any_scorer(path) for path in artifacts}
     first = scorers[artifacts[0]]
     for scorer in scorers.values():
         if _promises(scorer.contract) != _promises(first.contract):

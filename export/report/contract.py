@@ -37,20 +37,49 @@ def described(contract: "AnyContract | None") -> dict[str, Any] | None:
 
 def _rule(contract: "AnyContract") -> list[str]:
     """From the microphone to the decision, in sentences."""
-    audio, windows, decision = contract.audio, contract.windows, contract.decision
-    seconds = windows.num_samples / audio.sample_rate
-    at, below = (("Bona fide", "spoof"), ("Same", "different"))[contract.task != "spoofing"]
+    decision = contract.decision
+    spoofs = contract.task in ("spoofing", "streaming")
+    at, below = ("Bona fide", "spoof") if spoofs else ("Same", "different")
     return [
-        f"Mono waveform at {audio.sample_rate} Hz, in windows of {windows.num_samples} samples "
-        f"({seconds:.3g} s), one every {windows.hop} samples.",
+        _cutting_rule(contract),
         *_guard_rule(contract),
         *_score_rule(contract),
-        f"LLR = {decision.scale:.6g} · score {'+' if decision.offset >= 0 else '−'} "
-        f"{abs(decision.offset):.6g} nats.",
+        *_calibration_rule(contract),
         f"{at} when LLR ≥ {decision.threshold:.6g}, else {below} ({decision.operating_point}).",
         f"Posterior at a prior of {decision.prior:g}: "
         f"{contract.posterior(decision.threshold):.3g} at the threshold.",
     ]
+
+
+def _cutting_rule(contract: "AnyContract") -> str:
+    """What of the waveform the model is given at a time."""
+    rate = contract.audio.sample_rate
+    if contract.task == "streaming":
+        size = contract.stream.chunk_samples
+        what = f"in chunks of {size} samples ({size / rate:.3g} s), each with the last one's state"
+    else:
+        windows = contract.windows
+        seconds = windows.num_samples / rate
+        what = (
+            f"in windows of {windows.num_samples} samples ({seconds:.3g} s), "
+            f"one every {windows.hop} samples"
+        )
+    return f"Mono waveform at {rate} Hz, {what}."
+
+
+def _calibration_rule(contract: "AnyContract") -> list[str]:
+    """From the raw score to the LLR."""
+    if contract.task != "streaming":
+        return [f"LLR = {_line(contract.decision.scale, contract.decision.offset)} nats."]
+    rate = contract.audio.sample_rate
+    return [
+        f"After {row.samples / rate:.3g} s: LLR = {_line(row.scale, row.offset)} nats."
+        for row in contract.decision.calibration
+    ]
+
+
+def _line(scale: float, offset: float) -> str:
+    return f"{scale:.6g} · score {'+' if offset >= 0 else '−'} {abs(offset):.6g}"
 
 
 def _guard_rule(contract: "AnyContract") -> list[str]:
@@ -66,6 +95,8 @@ def _guard_rule(contract: "AnyContract") -> list[str]:
 
 def _score_rule(contract: "AnyContract") -> list[str]:
     """From the windows to the raw score."""
+    if contract.task == "streaming":
+        return ["Score = the model's own, of all that was heard since the stream began."]
     if contract.task == "spoofing":
         return [f"Score = {contract.windows.combine} of the windows' raw scores."]
     scoring = contract.scoring  # type: ignore[union-attr]

@@ -144,7 +144,7 @@ def to_svg(figure: "Figure", key: str, title: str, description: str) -> str:
     """
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with _style({"svg.hashsalt": key}):
+    with style({"svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
@@ -195,8 +195,8 @@ def det_figure(
     rate = equal_error_rate(scores, labels).rate
     floors = [0.5 / max(int((labels == label).sum()), 2) for label in (0, 1)]
     ceiling = 0.6 if rate < 0.4 else 1 - min(floors)
-    with _style():
-        figure, axes = _axes()
+    with style():
+        figure, axes = new_axes()
         x, y = probit(curve.false_alarm, floors[0]), probit(curve.miss, floors[1])
         diagonal = [point(min(floors), 0.0), point(ceiling, 0.0)]
         axes.plot(diagonal, diagonal, color=MUTED, linewidth=1.3, linestyle=":")
@@ -223,7 +223,7 @@ def det_figure(
         rate_axis(axes, "y", floors[1], ceiling)
         axes.set_xlabel(f"{names.negative} accepted")
         axes.set_ylabel(f"{names.positive} rejected")
-        _legend(axes)
+        legend(axes)
     return figure
 
 
@@ -244,10 +244,10 @@ def histogram_figure(
     finite = torch.isfinite(llrs)
     llrs, labels = llrs[finite].double(), labels[finite]
     edges = _edges(llrs)
-    with _style():
+    with style():
         from matplotlib.ticker import MaxNLocator
 
-        figure, axes = _axes()
+        figure, axes = new_axes()
         for label, name, colour, hatch in (
             (0, names.negative, SPOOF, "////"),
             (1, names.positive, BONAFIDE, None),
@@ -276,7 +276,7 @@ def histogram_figure(
         axes.set_ylabel("recordings")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=0)
-        _legend(axes)
+        legend(axes)
     return figure
 
 
@@ -301,8 +301,8 @@ def reliability_figure(
     Raises:
         ValueError: on NaN, one class only, or wrong shapes.
     """
-    with _style():
-        figure, axes = _axes()
+    with style():
+        figure, axes = new_axes()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.3, linestyle=":", label="ideal")
         for values, name, colour, marker, line in (
             (scores, "raw score taken as LLR", SPOOF, "s", "--"),
@@ -322,12 +322,12 @@ def reliability_figure(
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlabel(f"stated probability of {names.positive}")
         axes.set_ylabel(f"observed share of {names.positive}")
-        _legend(axes)
+        legend(axes)
     return figure
 
 
 @contextmanager
-def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
+def style(more: dict[str, Any] | None = None) -> Iterator[None]:
     """Matplotlib's settings for these plots, and the error when it is not installed."""
     matplotlib = require("matplotlib")
     with matplotlib.rc_context():
@@ -337,7 +337,8 @@ def _style(more: dict[str, Any] | None = None) -> Iterator[None]:
         yield
 
 
-def _axes() -> "tuple[Figure, Axes]":
+def new_axes() -> "tuple[Figure, Axes]":
+    """A figure of the page's size, and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -346,7 +347,7 @@ def _axes() -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _legend(axes: "Axes") -> None:
+def legend(axes: "Axes") -> None:
     """Above the axes, where it covers no data."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.02), borderaxespad=0, ncols=2, columnspacing=1.2

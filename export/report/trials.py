@@ -24,6 +24,10 @@ class Trials:
     labels: Tensor
     thresholds: Tensor | None = None
     """Of each trial, where cross-validation put a threshold for each fold; None: the contract's."""
+    figures: tuple[plots.Plot, ...] = ()
+    """More of them, after those of the trials."""
+    lines: tuple[tuple[str, str], ...] = ()
+    """More error rates, with their names."""
 
 
 def held_out(trials: Trials | None, contract: "AnyContract | None") -> dict[str, Any] | None:
@@ -34,7 +38,7 @@ def held_out(trials: Trials | None, contract: "AnyContract | None") -> dict[str,
     decision = contract.decision if contract is not None else None
     threshold = decision.threshold if decision is not None else None
     prior = decision.prior if decision is not None else 0.5
-    speaker = contract is not None and contract.task != "spoofing"
+    speaker = contract is not None and contract.task in ("verification", "sasv")
     names = plots.Names("same", "different") if speaker else plots.SPOOFING
     counts = [int((labels == label).sum()) for label in (0, 1)]
     what = "bona fide and {} spoofed recordings"
@@ -57,8 +61,10 @@ def held_out(trials: Trials | None, contract: "AnyContract | None") -> dict[str,
         plots.det(llrs, labels, threshold, names),
         plots.histogram(llrs, labels, threshold, names),
         plots.reliability(scores, llrs, labels, prior, names),
+        *trials.figures,
     ]
     rates = _rates(scores, llrs, labels, threshold, names, trials.thresholds)
+    rates += [{"name": name, "value": value} for name, value in trials.lines]
     return {**shown, "problem": "", "rates": rates, "figures": figures}
 
 

@@ -35,14 +35,16 @@ def read_object(text: str) -> dict[str, Any]:
     return value
 
 
-def left_out(part: BaseModel, optional: frozenset[str], place: str = "") -> str:
+def left_out(whole: BaseModel, optional: frozenset[str], place: str = "") -> str:
     """The first field that was not given but filled in by default; empty if there is none."""
-    for name in type(part).model_fields:
-        value = getattr(part, name)
-        if name not in part.model_fields_set and name not in optional:
+    for name in type(whole).model_fields:
+        value = getattr(whole, name)
+        if name not in whole.model_fields_set and name not in optional:
             return f"{place}{name}"
-        if isinstance(value, BaseModel) and (found := left_out(value, optional, f"{place}{name}.")):
-            return found
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in (part for part in parts if isinstance(part, BaseModel)):
+            if found := left_out(part, optional, f"{place}{name}."):
+                return found
     return ""
 
 

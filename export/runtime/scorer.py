@@ -14,7 +14,13 @@ from export.backends import Artefact, Inputs
 from export.errors import ArtefactError, InputError
 from export.runtime import contract as contracts
 from export.runtime.audio import Recording
-from export.runtime.contract import AnyContract, Contract, SASVContract, VerificationContract
+from export.runtime.contract import (
+    AnyContract,
+    Contract,
+    SASVContract,
+    StreamingContract,
+    VerificationContract,
+)
 from export.runtime.guards import Meter
 from export.runtime.windows import windows_of
 from scriptable import average_windows, cut_windows
@@ -115,7 +121,7 @@ def refusal(contract: AnyContract, meter: Meter) -> str | None:
     return None if contract.guards is None else contract.guards.refusal(meter)
 
 
-def decide(contract: Contract, file: str, score: float) -> ScoredFile:
+def decide(contract: Contract | StreamingContract, file: str, score: float) -> ScoredFile:
     """What the raw score of a recording means.
 
     Raises:
@@ -139,7 +145,7 @@ def undecided(contract: Contract, file: str, reason: str) -> ScoredFile:
     return ScoredFile(file, None, None, None, contract.decision.threshold, UNDECIDED, reason=reason)
 
 
-def unreadable(contract: Contract, file: str, error: str) -> ScoredFile:
+def unreadable(contract: AnyContract, file: str, error: str) -> ScoredFile:
     """A file that could not be scored at all."""
     return ScoredFile(file, None, None, None, contract.decision.threshold, None, error=error)
 
@@ -189,11 +195,23 @@ def load_scorer(path: Path, trust: bool = False) -> Scorer:
 
     Of an artefact that answers both questions, this is the spoofing half.
     """
-    artefact, contract, note = open_artefact(path, trust)
+    return scorer_of(path, *open_artefact(path, trust))
+
+
+def scorer_of(path: Path, artefact: Artefact, contract: AnyContract, note: str) -> Scorer:
+    """The scorer that an opened artefact is.
+
+    Raises:
+        ArtefactError: if it is none of windows.
+    """
     if isinstance(contract, VerificationContract):
         raise ArtefactError(
             f"{path}: its contract decides same or different, not bona fide or spoof: "
             "use python -m export verify"
+        )
+    if isinstance(contract, StreamingContract):
+        raise ArtefactError(
+            f"{path}: its contract is of the task streaming: it hears chunks, not windows"
         )
     if isinstance(contract, SASVContract):
         return Scorer(artefact, contract.spoofing(), (note,), str(path), result=1)
@@ -245,10 +263,13 @@ def _sealed(path: Path, artefact: Artefact, contract: AnyContract) -> AnyContrac
 def _check_shape(path: Path, artefact: Artefact, contract: AnyContract) -> None:
     """The contract's windows against what the model takes, before any is cut."""
     shape = artefact.input_shape("forward")
-    size = contract.windows.num_samples
+    if isinstance(contract, StreamingContract):
+        what, size = "chunks", contract.stream.chunk_samples
+    else:
+        what, size = "windows", contract.windows.num_samples
     if shape is not None and (
         len(shape) != 2 or shape[0] not in (1, None) or shape[1] not in (size, None)
     ):
         raise ArtefactError(
-            f"{path}: takes windows of shape {list(shape)}, its contract cuts [1, {size}]"
+            f"{path}: takes {what} of shape {list(shape)}, its contract cuts [1, {size}]"
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from export.backends import Artefact
 from export.errors import ArtefactError, InputError
 from export.runtime.audio import Recording
-from export.runtime.contract import Contract, SASVContract, SpeakerContract
+from export.runtime.contract import Contract, SASVContract, SpeakerContract, StreamingContract
 from export.runtime.guards import Meter
 from export.runtime.scorer import UNDECIDED, guarded, open_artefact, refusal, run_windows
 from export.runtime.windows import windows_of
@@ -215,7 +215,7 @@ def _unit(vectors: Tensor, what: str) -> Tensor:
 def load_verifier(path: Path, trust: bool = False) -> Verifier:
     """Load a verifier of any backend, its contract, and check its weights where it holds any."""
     artefact, contract, note = open_artefact(path, trust)
-    if isinstance(contract, Contract):
+    if isinstance(contract, Contract | StreamingContract):
         raise ArtefactError(
             f"{path}: its contract decides bona fide or spoof, not same or different: "
             "use python -m export score"

@@ -87,15 +87,19 @@ class FrontEnd(nn.Module):
                 f"got {list(waveform.shape)}"
             )
 
-    def _features(self, waveform: Tensor) -> Tensor:
+    def frames(self, waveform: Tensor) -> Tensor:
+        """What each frame gives by itself, before the slopes: ``[B, F, T]``."""
         if waveform.dtype != self.spectrogram.kernel.dtype:
             waveform = waveform.to(self.spectrogram.kernel.dtype)
         energy = self.spectrogram(waveform.unsqueeze(1))
-        return self.deltas(self._static(energy))
+        return self._static(energy)
 
     def _static(self, energy: Tensor) -> Tensor:
         """Features ``[B, F, T]`` of the bins ``[B, T, n]``."""
         return self.dct(self.log(self.filterbank(energy))).transpose(1, 2).contiguous()
+
+    def _features(self, waveform: Tensor) -> Tensor:
+        return self.deltas(self.frames(waveform))
 
     def _outside_script(self, waveform: Tensor) -> Tensor:
         if torch.jit.is_tracing():

@@ -139,6 +139,7 @@ class Deltas(nn.Module):
 
     order: Final[int]
     form: Final[str]
+    reach: Final[int]
 
     def __init__(self, order: int, form: str = "regression") -> None:
         super().__init__()
@@ -147,17 +148,22 @@ class Deltas(nn.Module):
         check_choice("deltas_form", form, ["regression", "difference"])
         self.order = order
         self.form = form
+        self.reach = 1 if form == "difference" else 2
 
     def slope(self, x: Tensor) -> Tensor:
         """``(x[t+1] - x[t-1] + 2 (x[t+2] - x[t-2])) / 10``, or ``x[t+1] - x[t-1]``."""
-        n = x.size(2)
         first = x.narrow(2, 0, 1)
-        last = x.narrow(2, n - 1, 1)
+        last = x.narrow(2, x.size(2) - 1, 1)
         # F.pad would become an indexing op, which XNNPACK leaves outside its delegate.
         if self.form == "difference":
-            p = torch.cat([first, x, last], dim=2)
+            return self.inner_slope(torch.cat([first, x, last], dim=2))
+        return self.inner_slope(torch.cat([first, first, x, last, last], dim=2))
+
+    def inner_slope(self, p: Tensor) -> Tensor:
+        """The slope of the frames that have ``reach`` neighbours on both sides."""
+        n = p.size(2) - 2 * self.reach
+        if self.form == "difference":
             return p.narrow(2, 2, n) - p.narrow(2, 0, n)
-        p = torch.cat([first, first, x, last, last], dim=2)
         near = p.narrow(2, 3, n) - p.narrow(2, 1, n)
         far = p.narrow(2, 4, n) - p.narrow(2, 0, n)
         return (near + 2.0 * far) * 0.1

@@ -76,7 +76,9 @@ def test_script_equals_eager_in_value_and_gradient(row: Row) -> None:
             torch.testing.assert_close(result, reference, rtol=1e-6, atol=1e-6)
         assert gradients.keys() == expected_gradients.keys()
         for name, reference in expected_gradients.items():
-            torch.testing.assert_close(gradients[name], reference, rtol=1e-5, atol=1e-6)
+            # Beside the largest, as a backend promises it: a state's gradients are in the hundreds.
+            largest = max(1.0, float(reference.abs().max()))
+            torch.testing.assert_close(gradients[name], reference, rtol=1e-5, atol=1e-6 * largest)
 
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, ids=by_id)
