@@ -43,10 +43,11 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
         if (window.any { it.isNaN() || it.isInfinite() }) {
             throw AudioException("the audio contains NaN or infinite samples")
         }
-        val score = engine.score(window)
-        if (score.isNaN() || score.isInfinite()) {
-            throw ScorerException("the model gives a score that is not finite")
-        }
+        return finite(engine.score(window))
+    }
+
+    private fun finite(score: Float): Float {
+        if (!score.isFinite()) throw ScorerException("the model gives a score that is not finite")
         return score
     }
 
@@ -60,7 +61,7 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
         val stream = contract.stream
         val size = stream?.chunkSamples ?: windows.numSamples
         val noise = FloatArray(size) { (random.nextFloat() - 0.5f) * FAINT }
-        if (stream == null) scoreWindow(noise) else step(noise, FloatArray(stream.stateSize))
+        if (stream == null) scoreWindow(noise) else finite(step(noise, FloatArray(stream.stateSize)).score)
     }
 
     /**

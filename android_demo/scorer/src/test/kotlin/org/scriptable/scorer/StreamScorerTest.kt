@@ -151,7 +151,12 @@ class StreamScorerTest {
         assertEquals(120L, streams.contract.neededSamples)
         streams.tryOut()
         assertThrows(ContractException::class.java) { StreamScorer(Scorer.open(RuleEngine())) }
-        assertThrows(ScorerException::class.java) { scorer { _, _ -> throw ScorerException("no") }.tryOut() }
+        val error = assertThrows(ScorerException::class.java) { scorer { _, state -> Step(Float.NaN, state) }.tryOut() }
+        assertEquals("the model gives a score that is not finite", error.message)
+    }
+
+    @Test
+    fun anEngineOfWindowsTakesNoState() {
         val windows = object : Engine {
             override fun contract() = streaming()
 
