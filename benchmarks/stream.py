@@ -235,8 +235,11 @@ def main() -> None:
         kinds = {"cumulative": False, "forgetting": True}
         found: dict[str, Any] = {
             "drift_seconds": arguments.drift,
-            "drift": {name: drift(arguments.drift, kind) for name, kind in kinds.items()},
+            "drift": {},
         }
+        for name, kind in kinds.items():
+            found["drift"][name] = drift(arguments.drift, kind)
+            print(f"{name}: {found['drift'][name]}", file=sys.stderr, flush=True)
     else:
         found = measure(arguments.rounds)
     found["seconds"] = time.perf_counter() - start

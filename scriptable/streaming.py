@@ -25,6 +25,7 @@ class _Stream(nn.Module):
     delay: Final[int]
     _frames: Final[int]
     _kept: Final[int]
+    _used: Final[int]
     _lead: Final[int]
     _reach: Final[int]
     _order: Final[int]
@@ -36,29 +37,34 @@ class _Stream(nn.Module):
         super().__init__()
         width, hop = framing(frontend)
         check_size("chunk_samples", chunk_samples)
-        if chunk_samples % hop:
-            raise ValueError(
-                f"chunk_samples: expected a multiple of the hop of {hop}, got {chunk_samples}"
-            )
         if not callable(getattr(encoder, "step", None)) or not hasattr(encoder, "state_size"):
             raise ValueError(
                 f"encoder: expected a causal one with step and state_size, such as CausalLightCNN, "
                 f"got {type(encoder).__name__}"
             )
+        stride = int(getattr(encoder, "stride", 1))
+        if chunk_samples % (hop * stride):
+            raise ValueError(
+                f"chunk_samples: expected a multiple of {hop * stride}, {stride} hops of {hop}, "
+                f"got {chunk_samples}"
+            )
         self.frontend = frontend
         self.encoder = encoder
         self.chunk_samples = chunk_samples
-        self.hop = hop
+        self.hop = hop * stride
         self._frames = chunk_samples // hop
-        # So many whole hops that each chunk completes as many frames as it has hops.
-        self._kept = -(-(width - hop) // hop) * hop
-        self._lead = self._kept // hop
         self._order = frontend.deltas.order
         self._reach = frontend.deltas.reach
         self._static = frontend.n_features // (1 + self._order)
         self.delay = self._reach * self._order
+        # So many whole hops that each chunk completes as many frames as it has hops, and that the
+        # first frame of all is the first of those that the encoder makes one.
+        lead = -(-(width - hop) // hop)
+        self._lead = lead + -(lead + self.delay) % stride
+        self._kept = self._lead * hop
+        self._used = (self._frames - 1) * hop + width
         self._enough = self._lead + self.delay + 3 * self._reach + 1
-        self.warmup_samples = (self._lead + self.delay + 1) * hop
+        self.warmup_samples = (self._lead + self.delay + stride) * hop
         cached = 2 * self._reach * self._static * self._order
         self._own = 1 + self._kept + cached
         self.state_size = self._own + int(encoder.state_size)  # type: ignore[arg-type]
@@ -75,7 +81,8 @@ class _Stream(nn.Module):
         count = state.narrow(1, 0, 1)
         samples = torch.cat([state.narrow(1, 1, self._kept), chunk], dim=1)
         last = samples.narrow(1, self.chunk_samples, self._kept)
-        features, cached = self._with_slopes(self.frontend.frames(samples), count, state)
+        frames = self.frontend.frames(samples.narrow(1, 0, self._used))
+        features, cached = self._with_slopes(frames, count, state)
         known = _known(count, -self._lead - self.delay, self._frames)
         past = state.narrow(1, self._own, self.state_size - self._own)
         embedding, encoded = self.encoder.step(features, known, past)  # type: ignore[operator]
@@ -121,7 +128,8 @@ class StreamingScorePipeline(_Stream):
         encoder: causal, with ``step`` and ``state_size``, such as :class:`CausalLightCNN`.
         head: a module with ``forward(embeddings, labels) -> loss`` and
             ``score(embeddings) -> scores``, such as :class:`scriptable.OCSoftmax`.
-        chunk_samples: C, a multiple of the front end's hop.
+        chunk_samples: C, a multiple of ``hop``: of the front end's hop, times the frames that the
+            encoder makes one.
 
     Shape:
         - chunk: ``[B, C]`` in [−1, 1]; state: ``[B, S]`` with S = ``state_size``; result: the
@@ -138,10 +146,10 @@ class StreamingScorePipeline(_Stream):
         >>> from scriptable import LFCC, CausalLightCNN, OCSoftmax
         >>> frontend = LFCC(n_lfcc=20, n_filter=20, log_lf=True, center=False, deltas=1)
         >>> pipeline = StreamingScorePipeline(
-        ...     frontend, CausalLightCNN(40, 16), OCSoftmax(16), chunk_samples=2000
+        ...     frontend, CausalLightCNN(40, 16), OCSoftmax(16), chunk_samples=3200
         ... ).eval()
-        >>> stream, state = torch.randn(1, 8000), pipeline.initial_state()
-        >>> for chunk in stream.split(2000, dim=1):
+        >>> stream, state = torch.randn(1, 9600), pipeline.initial_state()
+        >>> for chunk in stream.split(3200, dim=1):
         ...     score, state = pipeline(chunk, state)
         >>> whole = pipeline.head.score(
         ...     pipeline.encoder(frontend(stream)[:, :, : -pipeline.delay])
@@ -176,7 +184,7 @@ class StreamingEmbeddingPipeline(_Stream):
     Args:
         frontend: as of :class:`StreamingScorePipeline`.
         encoder: likewise.
-        chunk_samples: C, a multiple of the front end's hop.
+        chunk_samples: likewise.
         scorer: a module with ``forward(enrolled, test)``; by default
             :class:`scriptable.CosineScore`.
 
@@ -191,8 +199,8 @@ class StreamingEmbeddingPipeline(_Stream):
     Example:
         >>> from scriptable import CausalLightCNN, LogMel
         >>> frontend = LogMel(n_mels=24, center=False)
-        >>> pipeline = StreamingEmbeddingPipeline(frontend, CausalLightCNN(24, 16), 2000).eval()
-        >>> embedding, state = pipeline(torch.randn(1, 2000), pipeline.initial_state())
+        >>> pipeline = StreamingEmbeddingPipeline(frontend, CausalLightCNN(24, 16), 3200).eval()
+        >>> embedding, state = pipeline(torch.randn(1, 3200), pipeline.initial_state())
         >>> embedding.shape, pipeline.verify(embedding, embedding).shape
         (torch.Size([1, 16]), torch.Size([1, 1]))
     """

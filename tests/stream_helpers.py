@@ -20,7 +20,9 @@ ROWS = ((4000, 2.5, -0.25), (8000, 4.0, -0.5), (32000, 7.5, -1.25))
 THRESHOLD, PRIOR = 0.125, 0.2
 
 
-def tiny_stream(half_life: float = 0.0, chunk: int = CHUNK) -> StreamingScorePipeline:
+def tiny_stream(
+    half_life: float = 0.0, chunk: int = CHUNK, stride: int = 8
+) -> StreamingScorePipeline:
     """An untrained scorer of streams, the same weights at every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
@@ -34,7 +36,7 @@ def tiny_stream(half_life: float = 0.0, chunk: int = CHUNK) -> StreamingScorePip
             center=False,
             deltas=2,
         )
-        encoder = CausalLightCNN(frontend.n_features, 16, half_life)
+        encoder = CausalLightCNN(frontend.n_features, 16, half_life, stride)
         return StreamingScorePipeline(frontend, encoder, OCSoftmax(16), chunk).eval()
 
 

@@ -29,12 +29,6 @@ def noise(seed: int, samples: int, batch: int = 1) -> Tensor:
     return draw.waveform(torch.Generator().manual_seed(seed), batch, samples)
 
 
-def rechunked(pipeline: StreamingScorePipeline, chunk: int) -> StreamingScorePipeline:
-    """The same weights in chunks of another length."""
-    made = StreamingScorePipeline(pipeline.frontend, pipeline.encoder, pipeline.head, chunk)
-    return made.eval()
-
-
 def heard(
     pipeline: nn.Module, stream: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -58,9 +52,15 @@ def whole_score(pipeline: StreamingScorePipeline, stream: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("half_life", [0.0, 40.0])
-@pytest.mark.parametrize("chunk", [160, 480, 2560, 8000, 16000])
-def test_chunks_give_the_score_of_the_whole(chunk: int, half_life: float) -> None:
-    pipeline = rechunked(tiny_stream(half_life), chunk)
+@pytest.mark.parametrize(
+    ("stride", "hops"),
+    [(1, 1), (1, 3), (1, 16), (2, 2), (4, 12), (8, 8), (8, 16), (8, 48), (8, 104)],
+)
+def test_chunks_give_the_score_of_the_whole(stride: int, hops: int, half_life: float) -> None:
+    """In any chunks that are a multiple of the pipeline's hop."""
+    chunk = 160 * hops
+    pipeline = tiny_stream(half_life, chunk, stride)
+    assert pipeline.hop == 160 * stride
     stream = noise(1, 48000, 2)
     scores, _ = heard(pipeline, stream)
     for index in (len(scores) // 2, len(scores) - 1):
@@ -93,7 +93,7 @@ def test_features_are_those_of_the_whole_recording(frontend: object, hops: int) 
     front = frontend()  # type: ignore[operator]
     hop = front.spectrogram.hop_length
     pipeline = StreamingScorePipeline(
-        front, CausalLightCNN(front.n_features, 8), OCSoftmax(8), hops * hop
+        front, CausalLightCNN(front.n_features, 8, stride=1), OCSoftmax(8), hops * hop
     ).eval()
     stream = noise(2, 64 * hop, 2)
     found = []
@@ -185,9 +185,9 @@ def test_a_minute_does_not_drift() -> None:
 
 def test_the_running_embedding_is_that_of_the_whole() -> None:
     frontend = LogMel(n_mels=24, hop_length=160, center=False)
-    pipeline = StreamingEmbeddingPipeline(frontend, CausalLightCNN(24, 8), 1600).eval()
+    pipeline = StreamingEmbeddingPipeline(frontend, CausalLightCNN(24, 8), 3840).eval()
     assert isinstance(pipeline.scorer, CosineScore)
-    stream = noise(13, 16000, 2)
+    stream = noise(13, 4 * 3840, 2)
     embeddings, _ = heard(pipeline, stream)
     expected = pipeline.encoder(frontend(stream))
     torch.testing.assert_close(embeddings[-1], expected, rtol=0, atol=2e-6)
@@ -224,11 +224,11 @@ GOOD = {"n_filter": 10, "n_lfcc": 10, "n_fft": 400, "hop_length": 160}
     ("make", "message"),
     [
         (
-            lambda: (LFCC(**GOOD, log_lf=True), CausalLightCNN(10, 8), OCSoftmax(8), 1600),
+            lambda: (LFCC(**GOOD, log_lf=True), CausalLightCNN(10, 8), OCSoftmax(8), 2560),
             "frontend: expected center=False, got center=True, whose frames look ahead",
         ),
         (
-            lambda: (LFCC(**GOOD, center=False), CausalLightCNN(10, 8), OCSoftmax(8), 1600),
+            lambda: (LFCC(**GOOD, center=False), CausalLightCNN(10, 8), OCSoftmax(8), 2560),
             "frontend: expected a logarithm, got decibels below the loudest value",
         ),
         (
@@ -236,12 +236,12 @@ GOOD = {"n_filter": 10, "n_lfcc": 10, "n_fft": 400, "hop_length": 160}
                 LFCC(**GOOD, log_lf=True, center=False, pre_emphasis=0.97),
                 CausalLightCNN(10, 8),
                 OCSoftmax(8),
-                1600,
+                2560,
             ),
             "frontend: expected pre_emphasis=0 in a stream",
         ),
         (
-            lambda: (KaldiFbank(num_mel_bins=10), CausalLightCNN(10, 8), OCSoftmax(8), 1600),
+            lambda: (KaldiFbank(num_mel_bins=10), CausalLightCNN(10, 8), OCSoftmax(8), 2560),
             "frontend: expected LogMel, MFCC or LFCC, got KaldiFbank",
         ),
         (
@@ -249,7 +249,7 @@ GOOD = {"n_filter": 10, "n_lfcc": 10, "n_fft": 400, "hop_length": 160}
                 LFCC(**{**GOOD, "hop_length": 400}, log_lf=True, center=False),
                 CausalLightCNN(10, 8),
                 OCSoftmax(8),
-                1600,
+                2560,
             ),
             "frontend: expected a hop below n_fft = 400, got 400",
         ),
@@ -258,16 +258,16 @@ GOOD = {"n_filter": 10, "n_lfcc": 10, "n_fft": 400, "hop_length": 160}
                 LFCC(**GOOD, log_lf=True, center=False),
                 CausalLightCNN(10, 8),
                 OCSoftmax(8),
-                1000,
+                1600,
             ),
-            "chunk_samples: expected a multiple of the hop of 160, got 1000",
+            "chunk_samples: expected a multiple of 1280, 8 hops of 160, got 1600",
         ),
         (
             lambda: (
                 LFCC(**GOOD, log_lf=True, center=False),
                 LightCNN(10, 8),
                 OCSoftmax(8),
-                1600,
+                2560,
             ),
             "encoder: expected a causal one with step and state_size",
         ),
@@ -276,7 +276,7 @@ GOOD = {"n_filter": 10, "n_lfcc": 10, "n_fft": 400, "hop_length": 160}
                 LFCC(**GOOD, log_lf=True, center=False),
                 CausalLightCNN(10, 8),
                 nn.Linear(8, 1),
-                1600,
+                2560,
             ),
             "head: expected a module with forward and score, got Linear without score",
         ),

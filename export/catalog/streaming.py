@@ -10,12 +10,12 @@ from export.backends import Inputs
 from export.catalog import draw
 from export.catalog.row import Draw, Row
 
-_CHUNK, _DIM, _STEPS = 1600, 8, 3
+_CHUNK, _DIM, _STEPS = 2560, 8, 3
 
 
 def _score(half_life: float = 0.0) -> scriptable.StreamingScorePipeline:
     frontend = scriptable.LFCC(
-        n_filter=20, n_lfcc=20, log_lf=True, hop_length=200, center=False, deltas=2
+        n_filter=20, n_lfcc=20, log_lf=True, hop_length=160, center=False, deltas=2
     )
     encoder = scriptable.CausalLightCNN(60, 16, half_life)
     return scriptable.StreamingScorePipeline(frontend, encoder, scriptable.OCSoftmax(16), _CHUNK)

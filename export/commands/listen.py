@@ -28,8 +28,7 @@ def listen(
     What is piped in is mono, little-endian, without a header, at the sample rate of the contract.
     Without a pipe the microphone is heard until Ctrl-C (pip install 'scriptable-speech[listen]').
 
-    Example: ffmpeg -i call.mp3 -f s16le -ac 1 -ar 16000 - |
-    scriptable listen build/demo-streaming/stream_scorer.xnnpack.pte
+    Example: scriptable listen build/demo-streaming/stream_scorer.xnnpack.pte
     """
     from export.runtime.stream import load_stream_scorer
 

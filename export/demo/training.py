@@ -31,7 +31,7 @@ _HALF_LIFE = 4.0
 """Seconds after which the scorer of streams counts what it heard half."""
 _PARTS = 2
 """Of each utterance in an epoch: about as many as it has windows."""
-_PART_SECONDS = (0.5, 4.0)
+_PART_SECONDS = (1.0, 4.0)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from typing import Final, List, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_features, check_rank, check_size, check_whole
@@ -11,29 +12,38 @@ from scriptable.encoders.pooling import RunningStatisticsPooling
 
 
 class _CausalBlock(nn.Module):
-    """Convolution that looks back only, max-feature-map, and half as many bins."""
+    """Convolution that looks back only, max-feature-map, and perhaps half as many bins and frames.
+
+    ``pool`` is how many bins and frames become one.
+    """
 
     inputs: Final[int]
     bins: Final[int]
     reach: Final[int]
     state_size: Final[int]
+    stride: Final[int]
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, bins: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, bins: int, pool: Tuple[int, int] = (1, 1)
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.bins = bins
         self.reach = kernel - 1
         self.state_size = inputs * bins * self.reach
+        self.stride = pool[1]
         # The normalisation follows its convolution directly so that runtimes can fold it in.
         self.layers = nn.Sequential(
             nn.Conv2d(inputs, 2 * outputs, kernel, padding=(kernel // 2, 0), bias=False),
             nn.BatchNorm2d(2 * outputs),
             MaxFeatureMap(),
-            nn.MaxPool2d((2, 1), (2, 1)),
+            nn.MaxPool2d(pool, pool) if pool != (1, 1) else nn.Identity(),
         )
 
     def forward(self, x: Tensor, state: Tensor) -> Tuple[Tensor, Tensor]:
-        """``[B, C, F, T]`` with the frames before it → ``[B, D, F // 2, T]``, and the last ones."""
+        """``[B, C, F, T]`` with the frames before it, and the last ones for the next time."""
+        if self.reach == 0:
+            return self.layers(x), state
         before = state.reshape(x.size(0), self.inputs, self.bins, self.reach)
         x = torch.cat([before, x], dim=3)
         last = x.narrow(3, x.size(3) - self.reach, self.reach)
@@ -43,14 +53,16 @@ class _CausalBlock(nn.Module):
 class CausalLightCNN(nn.Module):
     """Features → embedding of all that was heard so far, at once or part by part, with one result.
 
-    Three convolution blocks with max-feature-map, which never look ahead and keep the rate of the
-    frames, and :class:`RunningStatisticsPooling`. Before the first frame stand zeros.
+    The blocks of :class:`LightCNN`, which never look ahead here, and
+    :class:`RunningStatisticsPooling`. Before the first frame stand zeros.
 
     Args:
         n_features: number F of features per frame.
         embedding_dim: size D of the embedding.
         half_life: frames after which a frame counts half, so that a change is heard after any time;
             0: all frames count alike for ever.
+        stride: frames that become one on the way, 1, 2, 4 or 8; parts are multiples of it. More
+            of them see more of the past, at less cost.
 
     Shape:
         - features: ``[B, F, T]``; embeddings: ``[B, D]``.
@@ -66,11 +78,11 @@ class CausalLightCNN(nn.Module):
 
     Example:
         >>> encoder = CausalLightCNN(n_features=20, embedding_dim=16).eval()
-        >>> features, known = torch.randn(2, 20, 30), torch.ones(2, 30)
+        >>> features, known = torch.randn(2, 20, 48), torch.ones(2, 48)
         >>> state = torch.zeros(2, encoder.state_size)
-        >>> for part in range(0, 30, 10):
+        >>> for part in range(0, 48, 16):
         ...     embedding, state = encoder.step(
-        ...         features[:, :, part : part + 10], known[:, part : part + 10], state
+        ...         features[:, :, part : part + 16], known[:, part : part + 16], state
         ...     )
         >>> torch.allclose(embedding, encoder(features), atol=1e-6)
         True
@@ -78,26 +90,34 @@ class CausalLightCNN(nn.Module):
 
     n_features: Final[int]
     state_size: Final[int]
+    stride: Final[int]
 
-    def __init__(self, n_features: int, embedding_dim: int = 64, half_life: float = 0.0) -> None:
+    def __init__(
+        self, n_features: int, embedding_dim: int = 64, half_life: float = 0.0, stride: int = 8
+    ) -> None:
         super().__init__()
         check_whole("n_features", n_features)
         check_size("embedding_dim", embedding_dim)
+        check_whole("stride", stride)
         if n_features < 8:
             raise ValueError(f"n_features: expected 8 or more, got {n_features}")
+        if stride not in (1, 2, 4, 8):
+            raise ValueError(f"stride: expected one of [1, 2, 4, 8], got {stride}")
         self.n_features = n_features
-        self.blocks = nn.ModuleList(
-            [
-                _CausalBlock(1, 16, 5, n_features),
-                _CausalBlock(16, 24, 3, n_features // 2),
-                _CausalBlock(24, 32, 3, n_features // 4),
-            ]
-        )
+        self.stride = stride
+        pools = [(2, 2 if stride >= 2 ** (i + 1) else 1) for i in range(3)]
+        blocks = [
+            _CausalBlock(1, 16, 5, n_features, pools[0]),
+            _CausalBlock(16, 16, 1, n_features // 2),
+            _CausalBlock(16, 24, 3, n_features // 2, pools[1]),
+            _CausalBlock(24, 24, 1, n_features // 4),
+            _CausalBlock(24, 32, 3, n_features // 4, pools[2]),
+        ]
+        self.blocks = nn.ModuleList(blocks)
         channels = 32 * (n_features // 8)
-        self.pooling = RunningStatisticsPooling(channels, half_life=half_life)
+        self.pooling = RunningStatisticsPooling(channels, half_life=half_life / stride)
         self.embedding = nn.Linear(2 * channels, embedding_dim)
-        sizes = [16 * 2 * (n_features // 2), 24 * 2 * (n_features // 4)]
-        self.state_size = 4 * n_features + sum(sizes) + self.pooling.state_size
+        self.state_size = sum(block.state_size for block in blocks) + self.pooling.state_size
 
     def forward(self, features: Tensor) -> Tensor:
         """``[B, F, T]`` → ``[B, D]``."""
@@ -120,12 +140,16 @@ class CausalLightCNN(nn.Module):
         begin = 0
         for block in self.blocks:
             size: int = block.state_size  # type: ignore[assignment]
+            stride: int = block.stride  # type: ignore[assignment]
             x, part = block(x, state.narrow(1, begin, size))
+            if stride > 1:
+                mask = F.max_pool2d(mask, kernel_size=[1, stride], stride=[1, stride])
             # What a whole recording has before its first frame are zeros, in every layer.
             x = x * mask
-            parts.append(part)
+            if size > 0:
+                parts.append(part)
             begin += size
         last = state.narrow(1, begin, self.pooling.state_size)
-        pooled, part = self.pooling.step(x.flatten(1, 2), known, last)
+        pooled, part = self.pooling.step(x.flatten(1, 2), mask.flatten(1), last)
         parts.append(part)
         return self.embedding(pooled), torch.cat(parts, dim=1)

@@ -145,7 +145,7 @@ def test_a_time_that_cannot_be_calibrated_has_no_row() -> None:
 
 
 def test_no_time_is_before_the_warm_up() -> None:
-    pipeline = tiny_stream(chunk=480)
+    pipeline = tiny_stream(chunk=480, stride=1)
     chunks = elapsed_chunks(pipeline, 800)
     assert min(chunks.values()) * 480 >= pipeline.warmup_samples
 
