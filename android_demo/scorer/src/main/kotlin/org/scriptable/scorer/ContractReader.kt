@@ -131,17 +131,8 @@ private class Fields(private val fields: Map<String, Any?>, private val place: S
 
     fun names(): List<String> = left.toList()
 
-    fun part(name: String): Fields = fieldsOf(take(name), name)
-
-    /** A list of objects, one at least. */
-    fun parts(name: String, most: Int): List<Fields> {
-        val found = take(name) as? List<*>
-        if (found == null || found.size !in 1..most) throw wrong(name, "a list of 1 to $most objects")
-        return found.mapIndexed { index, value -> fieldsOf(value, "$name[$index]") }
-    }
-
-    private fun fieldsOf(value: Any?, name: String): Fields {
-        val found = value as? Map<*, *> ?: throw wrong(name, "an object")
+    fun part(name: String): Fields {
+        val found = take(name) as? Map<*, *> ?: throw wrong(name, "an object")
         return Fields(found.entries.associate { it.key as String to it.value }, "$place$name.")
     }
 
@@ -168,6 +159,13 @@ private class Fields(private val fields: Map<String, Any?>, private val place: S
         val value = take(name) as? Long
         if (value == null || value !in least..most) throw wrong(name, "a whole number from $least to $most")
         return value
+    }
+
+    /** A list of objects, one at least. */
+    fun parts(name: String, most: Int): List<Fields> {
+        val found = take(name) as? List<*>
+        if (found == null || found.size !in 1..most) throw wrong(name, "a list of 1 to $most objects")
+        return found.mapIndexed { index, value -> "$name[$index]".let { Fields(mapOf(it to value), place).part(it) } }
     }
 
     fun expectOneOf(name: String, known: List<String>): String =
