@@ -140,11 +140,13 @@ def test_a_recording_is_fed_in_chunks(
 def test_less_than_a_chunk_where_the_guards_allow_it(
     tmp_path: Path, spoof_score: Program, command: Command
 ) -> None:
-    model = save_stream("executorch_xnnpack", tmp_path / "s.xnnpack.pte", tiny_stream(chunk=8000))
-    path = write_wav(tmp_path / "short.wav", voice(7999))
+    model = save_stream(
+        "executorch_xnnpack", tmp_path / "s.xnnpack.pte", tiny_stream(chunk=3 * CHUNK)
+    )
+    path = write_wav(tmp_path / "short.wav", voice(3 * CHUNK - 1))
     ran, reference = spoof_score("--json", model, path), command("score", model, path, "--json")
     assert json.loads(ran.out) == json.loads(reference.out)
-    assert json.loads(ran.out)[0]["reason"] == "too short: less than a chunk of 8000 samples"
+    assert json.loads(ran.out)[0]["reason"] == "too short: less than a chunk of 7680 samples"
 
 
 def test_nothing_to_hear_is_bad_input(stream: Path) -> None:
