@@ -19,7 +19,7 @@ from export.jobs.streaming import (
     elapsed_chunks,
     llrs_over_time,
     make_stream_contract,
-    most_likely,
+    poisson_upper,
     scores_over_time,
     stream_row,
     stream_trials,
@@ -129,5 +129,5 @@ def _alarm_line(
     return (
         "False alarms on bona fide streams",
         f"{count} in {hours:.3g} h: {count / hours:.3g} per hour "
-        f"(95 % confidence: below {most_likely(count) / hours:.3g})",
+        f"(95 % confidence: below {poisson_upper(count) / hours:.3g})",
     )

@@ -94,7 +94,7 @@ def _write(
     verdicts: list[Verdict] = []
     states: list[Tensor] = []
     for block in blocks:
-        # A sample at a time past each chunk's end: the state after every chunk, not every block.
+        # At most one chunk at a time: the state after every chunk is wanted.
         for part, at in _by_chunks(scorer, block):
             found = scorer.hear(part, at)
             verdicts += found

@@ -35,7 +35,7 @@ def stream_row(pipeline: StreamingScorePipeline, stem: str) -> Row:
     """How a scorer of streams is drawn for parity: a chunk, and a state it has come to."""
     size = pipeline.chunk_samples
 
-    def after(stream: Tensor) -> Inputs:
+    def under_way(stream: Tensor) -> Inputs:
         """The last chunk of ``[1, *]``, and the state after those before it."""
         state = pipeline.initial_state()
         with torch.no_grad():
@@ -46,13 +46,13 @@ def stream_row(pipeline: StreamingScorePipeline, stem: str) -> Row:
     def chunk(generator: Generator) -> Inputs:
         # The example begins a stream, any other content is in the midst of one.
         steps = 1 if generator.initial_seed() == 0 else 12
-        return after(draw.waveform(generator, 1, steps * size))
+        return under_way(draw.waveform(generator, 1, steps * size))
 
     def spoken(waveform: Tensor) -> Inputs:
         whole = len(waveform) // size
         if whole == 0:
             waveform, whole = waveform.repeat(-(-size // len(waveform))), 1
-        return after(waveform[: min(whole, 12) * size].unsqueeze(0))
+        return under_way(waveform[: min(whole, 12) * size].unsqueeze(0))
 
     return Row(
         entry="StreamingScorePipeline",
@@ -243,15 +243,15 @@ def choose_threshold(llrs: Sequence[Tensor], hours: float, per_hour: float) -> t
     count = alarms(llrs, threshold)
     return threshold, (
         f"at most {per_hour:g} false alarms per hour: {count} in {hours:.3g} h of bona fide "
-        f"held-out speech (95 % confidence: below {most_likely(count) / hours:.3g} per hour)"
+        f"held-out speech (95 % confidence: below {poisson_upper(count) / hours:.3g} per hour)"
     )
 
 
-def most_likely(count: int, confidence: float = 0.95) -> float:
+def poisson_upper(count: int, confidence: float = 0.95) -> float:
     """The highest expectation of a Poisson variable that was ``count``, one-sided.
 
     Example:
-        >>> round(most_likely(0), 2), round(most_likely(3), 2)
+        >>> round(poisson_upper(0), 2), round(poisson_upper(3), 2)
         (3.0, 7.75)
     """
     low, high = 0.0, 20.0 + 3.0 * count

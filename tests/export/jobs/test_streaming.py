@@ -21,7 +21,7 @@ from export.jobs.streaming import (
     choose_threshold,
     elapsed_chunks,
     make_stream_contract,
-    most_likely,
+    poisson_upper,
     scores_over_time,
     stream_row,
 )
@@ -60,8 +60,8 @@ def test_the_threshold_is_the_highest_with_so_few_alarms() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 30])
-def test_the_most_likely_count_is_the_one_that_is_seen_once_in_twenty(count: int) -> None:
-    mean = most_likely(count)
+def test_at_the_upper_bound_so_few_alarms_are_seen_once_in_twenty(count: int) -> None:
+    mean = poisson_upper(count)
     below = sum(math.exp(-mean) * mean**i / math.factorial(i) for i in range(count + 1))
     assert below == pytest.approx(0.05, abs=1e-9)
 

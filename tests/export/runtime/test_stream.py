@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from artefact_helpers import voice, write_wav
 from stream_helpers import CHUNK, RATE, ROWS, THRESHOLD, save_stream, stream_contract, tiny_stream
 from torch import Tensor
 
 from export.backends import Artefact, Inputs
+from export.bulk.judges import open_judge
 from export.catalog import draw
 from export.errors import ArtefactError, InputError
+from export.runtime.audio import Recording
 from export.runtime.contract import StreamingContract
 from export.runtime.eager import EagerArtefact
 from export.runtime.scorer import load_scorer
@@ -174,3 +177,25 @@ def test_files_of_all_kinds(tmp_path: Path) -> None:
     assert scorer.contract.model == "tiny stream"
     with pytest.raises(ArtefactError, match="is of the task streaming"):
         load_scorer(path)
+
+
+def test_an_archive_is_judged_as_its_files_are_scored(tmp_path: Path) -> None:
+    judge = open_judge(save_stream("torchscript", tmp_path / "stream.pt"))
+    scorer = load_stream_scorer(tmp_path / "stream.pt")
+    for samples in (20000, 3000):
+        wav = write_wav(tmp_path / f"{samples}.wav", voice(samples))
+        expected, _ = scorer.score_file(wav)
+        with Recording(wav, RATE) as recording:
+            found = judge.judged(str(wav), recording.blocks(), recording.meter)
+        assert found == {name: getattr(expected, name) for name in found}
+        assert (expected.score is None) == (samples == 3000)
+
+
+def test_channels_that_cancel_are_refused_as_of_any_recording(tmp_path: Path) -> None:
+    pipeline = tiny_stream()
+    scorer = StreamScorer(EagerArtefact(pipeline), stream_contract(pipeline))
+    one = voice(20000)
+    wav = write_wav(tmp_path / "a.wav", torch.stack([one, -one], dim=1))
+    result, notes = scorer.score_file(wav)
+    assert result.decision == "undecided" and str(result.reason).startswith("channels cancel")
+    assert notes == ("mixed down from 2 channels",)
