@@ -44,10 +44,12 @@ $(ARM64)/.unpacked: .venv/.installed constraints.txt
 # tools that pack it, and the demo's model on an older runtime.
 HOST := android_demo/host
 MODEL ?= build/demo/spoof_scorer.xnnpack.pte
+STREAM_MODEL := build/android/stream_scorer.xnnpack.pte
 AARS := $(CURDIR)/build/android/aars
 SCORER := $(CURDIR)/build/scorer
 MAVEN = mvn --batch-mode --no-transfer-progress -f $(HOST)/pom.xml \
   -Droot="$(CURDIR)" -Dmodel="$(abspath $(MODEL))" -Dvectors="$(CURDIR)/build/android/vectors" \
+  -Dstream.model="$(CURDIR)/$(STREAM_MODEL)" -Dstream.vectors="$(CURDIR)/build/android/stream-vectors" \
   -Dspoof.native="$(CURDIR)/build/native" -Daars="$(AARS)"
 
 # What was compiled before may have sources no more.
@@ -57,7 +59,7 @@ test-android: android-inputs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(HOST)/tests
 
 app-pictures: android-inputs
-	$(MAVEN) test -pl app -am -Dtest='ScreenTest,EndToEndTest,HardTimesTest,ModelPickTest' \
+	$(MAVEN) test -pl app -am -Dtest='ScreenTest,EndToEndTest,HardTimesTest,ModelPickTest,StreamScreenTest' \
 	  -Dsurefire.failIfNoSpecifiedTests=false
 	mkdir -p android_demo/pictures
 	cp $(HOST)/app/target/pictures/*.png android_demo/pictures/
@@ -88,6 +90,8 @@ apk-tools:
 
 android-inputs: native android-packages $(MODEL)
 	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(MODEL) --out build/android/vectors
+	PYTHONPATH=.:tests OMP_NUM_THREADS=1 $(BIN)/python tests/stream_helpers.py executorch_xnnpack $(STREAM_MODEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m export vectors $(STREAM_MODEL) --out build/android/stream-vectors
 	$(HOST)/fetch.sh "$(AARS)"
 	$(BIN)/python $(HOST)/licences.py build/android/licences.txt
 

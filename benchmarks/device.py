@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,9 @@ def repeated(call: Callable[[], object]) -> Callable[[int], float]:
     return measure
 
 
-def measure_latency(model: Path, pipeline: ScorePipeline, rounds: int) -> dict[str, Timed]:
-    """C++, Python's runtime and eager, interleaved."""
-    inputs = window(pipeline.num_samples)
-    _, artefact = backends.load(model)
+@contextmanager
+def native(model: Path) -> Iterator[Callable[[int], float]]:
+    """Seconds of a number of windows, or of chunks of a stream, in C++."""
     process = subprocess.Popen(
         [PROGRAMS / "bench_window", model], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -116,38 +116,51 @@ def measure_latency(model: Path, pipeline: ScorePipeline, rounds: int) -> dict[s
     asked, answered = process.stdin, process.stdout
     answered.readline()
 
-    def native(count: int) -> float:
+    def measure(count: int) -> float:
         asked.write(f"{count}\n")
         asked.flush()
         return float(answered.readline())
 
-    with process, torch.no_grad():
+    with process:
+        yield measure
+        asked.close()
+
+
+def measure_start(model: Path) -> tuple[float, float]:
+    """Milliseconds from the start of loading to the first score in C++, and bytes held by then."""
+    ran = subprocess.run(
+        [PROGRAMS / "bench_window", model], input="", capture_output=True, text=True, check=True
+    )
+    load, peak = ran.stdout.split()
+    return 1e3 * float(load), 1024.0 * int(peak)
+
+
+def measure_latency(model: Path, pipeline: ScorePipeline, rounds: int) -> dict[str, Timed]:
+    """C++, Python's runtime and eager, interleaved."""
+    inputs = window(pipeline.num_samples)
+    _, artefact = backends.load(model)
+    with native(model) as call, torch.no_grad():
         calls = {
-            "C++": native,
+            "C++": call,
             "Python runtime": repeated(lambda: artefact.run("forward", (inputs,))),
             "eager": repeated(lambda: pipeline(inputs)),
         }
-        found = latencies(calls, rounds, "C++")
-        asked.close()
-    return found
+        return latencies(calls, rounds, "C++")
 
 
 def measure_process(model: Path, wav: Path) -> dict[str, float]:
     """Start, memory: medians over fresh processes."""
     loads, walls, peaks = [], [], []
     for _ in range(STARTS):
-        ran = subprocess.run(
-            [PROGRAMS / "bench_window", model], input="", capture_output=True, text=True, check=True
-        )
-        load, peak = ran.stdout.split()
-        loads.append(float(load))
-        peaks.append(1024 * int(peak))
+        load, peak = measure_start(model)
+        loads.append(load)
+        peaks.append(peak)
         start = time.perf_counter()
         command: list[str | Path] = [PROGRAMS / "spoof_score", "--json", model, wav]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         walls.append(time.perf_counter() - start)
     return {
-        "load_to_first_score_ms": 1e3 * statistics.median(loads),
+        "load_to_first_score_ms": statistics.median(loads),
         "process_ms": 1e3 * statistics.median(walls),
         "peak_mb": statistics.median(peaks) / 1e6,
     }

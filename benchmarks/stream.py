@@ -18,12 +18,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.device import Timed, export_scorer, latencies, repeated, window
+from benchmarks.device import (
+    PROGRAMS,
+    Timed,
+    export_scorer,
+    latencies,
+    measure_start,
+    native,
+    repeated,
+    window,
+)
 from export import backends
 from export.backends import Artefact, Source
 from export.corpus import BONA_FIDE, synthetic_corpus
 from export.demo.training import Settings, build_stream
 from export.jobs.latency import use_one_thread
+from export.runtime.contract import Audio, StreamingContract, versions, weights_sha256
+from export.runtime.stream_parts import ElapsedCalibration, Stream, StreamDecision
 from scriptable import StreamingScorePipeline
 
 TARGET = 0.12
@@ -42,14 +53,34 @@ print(time.perf_counter() - begin)
 
 
 def export_stream(settings: Settings, path: Path) -> StreamingScorePipeline:
-    """The demo's scorer of streams, untrained, saved without a contract."""
+    """The demo's scorer of streams, untrained, saved with a contract."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         pipeline = build_stream(settings).eval()
     inputs = (torch.zeros(1, pipeline.chunk_samples), pipeline.initial_state())
-    source = Source(pipeline, {"forward": inputs})
+    contract = _contract(settings, pipeline).model_dump_json()
+    source = Source(pipeline, {"forward": inputs}, contract)
     backends.save(backends.all_backends()["executorch_xnnpack"], source, path)
     return pipeline
+
+
+def _contract(settings: Settings, pipeline: StreamingScorePipeline) -> StreamingContract:
+    row = ElapsedCalibration(samples=pipeline.warmup_samples, scale=1.0, offset=0.0)
+    return StreamingContract(
+        model="untrained",
+        audio=Audio(sample_rate=settings.sample_rate),
+        stream=Stream(
+            chunk_samples=pipeline.chunk_samples,
+            state_size=pipeline.state_size,
+            warmup_samples=pipeline.warmup_samples,
+            longest_gap=settings.sample_rate,
+        ),
+        decision=StreamDecision(
+            calibration=(row,), prior=0.5, threshold=0.0, operating_point="none"
+        ),
+        versions=versions(),
+        weights_sha256=weights_sha256(pipeline.state_dict()),
+    )
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -70,6 +101,7 @@ def measure(rounds: int) -> dict[str, Any]:
             "eager chunk": repeated(lambda: pipeline(chunk, state)),
         }
         timed: dict[str, Timed] = latencies(calls, rounds, "chunk")
+        in_cpp = _measure_native(stream, scorer, rounds)
         starts = [_start(stream, pipeline) for _ in range(STARTS)]
         size = stream.stat().st_size
     seconds = settings.chunk_samples / settings.sample_rate
@@ -81,6 +113,20 @@ def measure(rounds: int) -> dict[str, Any]:
         "state_bytes": 4 * pipeline.state_size,
         "load_to_first_score_ms": 1e3 * statistics.median(starts),
         "bytes": size,
+        **in_cpp,
+    }
+
+
+def _measure_native(stream: Path, scorer: Path, rounds: int) -> dict[str, Any]:
+    """The same in C++, the verdict's own work included; nothing where it is not built."""
+    if not (PROGRAMS / "bench_window").exists():
+        return {}
+    with native(stream) as chunk, native(scorer) as whole:
+        timed = latencies({"C++ chunk": chunk, "C++ window": whole}, rounds, "C++ chunk")
+    starts = [measure_start(stream)[0] for _ in range(STARTS)]
+    return {
+        "native_latency": {name: vars(entry) for name, entry in timed.items()},
+        "native_load_to_first_score_ms": statistics.median(starts),
     }
 
 
@@ -156,14 +202,20 @@ def _speech(size: int, rate: int) -> Iterator[Tensor]:
 
 def print_tables(found: dict[str, Any]) -> None:
     """The figures for people."""
-    for name, entry in found.get("latency", {}).items():
-        low, high = entry["ratio_ci"]
-        ratio = f"   chunk/{name} {entry['ratio']:.3f} [{low:.3f}, {high:.3f}]"
-        print(f"{name:<12} {entry['ms']:8.3f} ms{ratio if name != 'chunk' else ''}")
+    for entries in (found.get("latency", {}), found.get("native_latency", {})):
+        first = next(iter(entries), "")
+        for name, entry in entries.items():
+            low, high = entry["ratio_ci"]
+            ratio = f"   {first}/{name} {entry['ratio']:.3f} [{low:.3f}, {high:.3f}]"
+            print(f"{name:<12} {entry['ms']:8.3f} ms{ratio if name != first else ''}")
     if "latency" in found:
         print(f"real-time factor     {found['real_time_factor']:.4f}")
         print(f"state                {found['state_bytes']} bytes")
         print(f"load to first score  {found['load_to_first_score_ms']:.1f} ms")
+        if "native_latency" in found:
+            chunk_ms = found["native_latency"]["C++ chunk"]["ms"]
+            print(f"real-time factor of C++ {chunk_ms / 1e3 / found['chunk_seconds']:.4f}")
+            print(f"C++ load to first score {found['native_load_to_first_score_ms']:.1f} ms")
         print(f"file                 {found['bytes'] / 1e3:.0f} kB")
     for name, worst in found.get("drift", {}).items():
         said = ", ".join(f"{key} {value:.1e}" for key, value in worst.items())

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "artefact.h"
 #include "error.h"
-#include "scorer.h"
 
 namespace {
 
@@ -72,7 +72,54 @@ Result guarded(JNIEnv* env, const char* type, Result otherwise, Body body) {
   return otherwise;
 }
 
-spoof::Scorer* scorer_of(jlong handle) { return reinterpret_cast<spoof::Scorer*>(handle); }
+spoof::Artefact* artefact_of(jlong handle) { return reinterpret_cast<spoof::Artefact*>(handle); }
+
+// The numbers of each input, once they are as many as the model takes and all finite.
+std::vector<std::vector<float>> read_inputs(JNIEnv* env, jobjectArray inputs,
+                                            const std::vector<std::int64_t>& sizes) {
+  const auto refuse = [env](const std::string& what) {
+    raise(env, "java/lang/IllegalArgumentException", what);
+    throw Pending();
+  };
+  std::vector<std::vector<float>> read;
+  for (jsize i = 0; i < env->GetArrayLength(inputs); ++i) {
+    const auto input =
+        static_cast<jfloatArray>(checked(env, env->GetObjectArrayElement(inputs, i)));
+    read.emplace_back(static_cast<std::size_t>(env->GetArrayLength(input)));
+    env->GetFloatArrayRegion(input, 0, static_cast<jsize>(read.back().size()), read.back().data());
+    env->DeleteLocalRef(input);
+  }
+  if (read.size() != sizes.size())
+    refuse("inputs: expected " + std::to_string(sizes.size()) + ", got " +
+           std::to_string(read.size()));
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    const std::string place = "input " + std::to_string(i) + ": ";
+    if (read[i].size() != static_cast<std::size_t>(sizes[i]))
+      refuse(place + "expected " + std::to_string(sizes[i]) + " numbers, got " +
+             std::to_string(read[i].size()));
+    // Told as any wrong argument is: a model may well answer such an input.
+    for (const float number : read[i])
+      if (!std::isfinite(number)) refuse(place + "contains NaN or infinity");
+  }
+  return read;
+}
+
+jobjectArray to_java(JNIEnv* env, const std::vector<spoof::EValue>& results) {
+  const jclass type = checked(env, env->FindClass("[F"));
+  const auto count = static_cast<jsize>(results.size());
+  const jobjectArray all = checked(env, env->NewObjectArray(count, type, nullptr));
+  for (jsize i = 0; i < count; ++i) {
+    const spoof::EValue& value = results[static_cast<std::size_t>(i)];
+    if (!value.isTensor() || !spoof::holds_floats(value, value.toTensor().numel()))
+      throw spoof::Error("a result of forward is no float32 tensor");
+    const auto size = static_cast<jsize>(value.toTensor().numel());
+    const jfloatArray numbers = checked(env, env->NewFloatArray(size));
+    env->SetFloatArrayRegion(numbers, 0, size, value.toTensor().const_data_ptr<float>());
+    env->SetObjectArrayElement(all, i, numbers);
+    env->DeleteLocalRef(numbers);
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -83,43 +130,31 @@ JNIEXPORT jlong JNICALL Java_org_scriptable_host_NativeEngine_nativeLoad(JNIEnv*
                                                                          jint threads) {
   return guarded(env, "java/io/IOException", jlong{0}, [&] {
     if (threads < 1) throw spoof::Error("threads: expected 1 or more, got " + std::to_string(threads));
-    return reinterpret_cast<jlong>(new spoof::Scorer(to_utf8(env, path), threads));
+    return reinterpret_cast<jlong>(new spoof::Artefact(to_utf8(env, path), threads));
   });
 }
 
 JNIEXPORT jstring JNICALL Java_org_scriptable_host_NativeEngine_nativeContract(JNIEnv* env, jobject,
                                                                                jlong handle) {
   return guarded(env, "java/lang/IllegalStateException", jstring{nullptr},
-                 [&] { return from_utf8(env, scorer_of(handle)->contract_text()); });
+                 [&] { return from_utf8(env, artefact_of(handle)->contract_text()); });
 }
 
-JNIEXPORT jfloat JNICALL Java_org_scriptable_host_NativeEngine_nativeScore(JNIEnv* env, jobject,
-                                                                           jlong handle,
-                                                                           jfloatArray window) {
-  spoof::Scorer* scorer = scorer_of(handle);
-  const jsize size = env->GetArrayLength(window);
-  if (size != scorer->contract().num_samples) {
-    raise(env, "java/lang/IllegalArgumentException",
-          "window: expected " + std::to_string(scorer->contract().num_samples) +
-              " samples, got " + std::to_string(size));
-    return 0;
-  }
-  return guarded(env, "java/lang/IllegalStateException", jfloat{0}, [&] {
-    std::vector<float> samples(static_cast<std::size_t>(size));
-    env->GetFloatArrayRegion(window, 0, size, samples.data());
-    // Told as any wrong argument is: a model may well answer such a window.
-    for (const float sample : samples)
-      if (!std::isfinite(sample)) {
-        raise(env, "java/lang/IllegalArgumentException", "window: contains NaN or infinite samples");
-        throw Pending();
-      }
-    return jfloat{scorer->score_window(samples.data())};
+JNIEXPORT jobjectArray JNICALL Java_org_scriptable_host_NativeEngine_nativeForward(
+    JNIEnv* env, jobject, jlong handle, jobjectArray inputs) {
+  return guarded(env, "java/lang/IllegalStateException", jobjectArray{nullptr}, [&] {
+    spoof::Artefact* artefact = artefact_of(handle);
+    const auto read = read_inputs(env, inputs, artefact->input_sizes());
+    std::vector<spoof::Row> rows;
+    for (const auto& numbers : read)
+      rows.emplace_back(numbers.data(), static_cast<std::int64_t>(numbers.size()));
+    return to_java(env, artefact->forward(rows));
   });
 }
 
 JNIEXPORT void JNICALL Java_org_scriptable_host_NativeEngine_nativeClose(JNIEnv*, jobject,
                                                                          jlong handle) {
-  delete scorer_of(handle);
+  delete artefact_of(handle);
 }
 
 }  // extern "C"

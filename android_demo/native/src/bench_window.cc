@@ -2,16 +2,20 @@
 //
 // Prints the seconds from the start of loading to the first score, and the most memory that the
 // process has held by then, in kB (0 where /proc does not tell); then, for every number N on
-// standard input, the seconds that N windows took. So another process can interleave its own.
+// standard input, the seconds that N windows took, or N chunks of one stream with all that leads
+// to their verdicts. So another process can interleave its own.
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "error.h"
 #include "scorer.h"
+#include "stream_scorer.h"
 
 namespace {
 
@@ -30,18 +34,34 @@ long peak_kilobytes() {
   return 0;
 }
 
+std::vector<float> tone(std::int64_t samples) {
+  std::vector<float> made(static_cast<std::size_t>(samples));
+  for (std::size_t i = 0; i < made.size(); ++i)
+    made[i] = 0.1F * std::sin(0.05F * static_cast<float>(i % 4096));
+  return made;
+}
+
+// Scores the same samples at each call.
+std::function<void()> scoring(spoof::Artefact artefact) {
+  if (artefact.contract().stream) {
+    const auto scorer = std::make_shared<spoof::StreamScorer>(std::move(artefact));
+    const std::vector<float> chunk = tone(scorer->contract().stream->chunk_samples);
+    return [=] { scorer->hear_chunk(chunk.data(), chunk.size()); };
+  }
+  const auto scorer = std::make_shared<spoof::Scorer>(std::move(artefact));
+  const std::vector<float> window = tone(scorer->contract().num_samples);
+  return [=] { scorer->score_window(window.data()); };
+}
+
 void run(const char* model) {
   const auto start = Clock::now();
-  spoof::Scorer scorer(model, 1);
-  std::vector<float> window(scorer.contract().num_samples);
-  for (std::size_t i = 0; i < window.size(); ++i)
-    window[i] = 0.1F * std::sin(0.05F * static_cast<float>(i % 4096));
-  scorer.score_window(window.data());
+  const auto score = scoring(spoof::Artefact(model, 1));
+  score();
   std::cout << since(start) << " ";
   std::cout << peak_kilobytes() << std::endl;
   for (int count; std::cin >> count;) {
     const auto begin = Clock::now();
-    for (int i = 0; i < count; ++i) scorer.score_window(window.data());
+    for (int i = 0; i < count; ++i) score();
     std::cout << since(begin) << std::endl;
   }
 }

@@ -18,6 +18,8 @@ using nlohmann::json;
 constexpr std::int64_t kMostHz = 768'000;
 constexpr std::int64_t kMostSamples = 1 << 24;
 constexpr std::int64_t kMostNumbers = 1 << 24;
+constexpr std::int64_t kMostHeard = std::int64_t{1} << 44;
+constexpr std::size_t kMostRows = 64;
 constexpr int kDeepest = 16;
 
 // An object of the document. Every field is read or named: what is left over is unknown, and
@@ -29,6 +31,17 @@ class Part {
   }
 
   Part part(const char* name) { return Part(get(name), place_ + name + "."); }
+
+  // A list of objects, one at least.
+  std::vector<Part> parts(const char* name, std::size_t most) {
+    const json& found = get(name);
+    if (!found.is_array() || found.empty() || found.size() > most)
+      fail(name, "expected a list of 1 to " + std::to_string(most) + ", got " + shown(found));
+    std::vector<Part> all;
+    for (const json& value : found)
+      all.emplace_back(value, place_ + name + "[" + std::to_string(all.size()) + "].");
+    return all;
+  }
 
   // A field that the schema leaves no choice in.
   void fixed(const char* name, const char* expected) {
@@ -160,15 +173,55 @@ std::string read_windows(Part windows, std::initializer_list<const char*> known,
   return combine;
 }
 
-void read_decision(Part decision, const char* polarity, Contract& contract) {
-  decision.fixed("polarity", polarity);
-  contract.scale = decision.number("scale", "a number above 0", [](double x) { return x > 0; });
-  contract.offset = decision.number("offset");
+double read_scale(Part& part) {
+  return part.number("scale", "a number above 0", [](double x) { return x > 0; });
+}
+
+// What every decision ends with.
+void read_threshold(Part& decision, Contract& contract) {
   contract.prior =
       decision.number("prior", "one in (0, 1)", [](double x) { return x > 0 && x < 1; });
   contract.threshold = decision.number("threshold");
   decision.text("operating_point");
   decision.finish();
+}
+
+void read_decision(Part decision, const char* polarity, Contract& contract) {
+  decision.fixed("polarity", polarity);
+  contract.scale = read_scale(decision);
+  contract.offset = decision.number("offset");
+  read_threshold(decision, contract);
+}
+
+Stream read_stream(Part part) {
+  Stream stream;
+  stream.chunk_samples = part.count("chunk_samples", kMostSamples);
+  stream.state_size = part.count("state_size", kMostNumbers);
+  part.fixed("initial_state", "zeros");
+  stream.warmup_samples = part.count("warmup_samples", kMostSamples, 0);
+  part.fixed("tail", "drop");
+  part.fixed("refused", "keep_state");
+  stream.longest_gap = part.count("longest_gap", kMostSamples, 0);
+  part.finish();
+  return stream;
+}
+
+// By rising samples, and none before the warm-up is over.
+std::vector<Stream::Calibration> read_calibration(Part& decision, std::int64_t earliest) {
+  std::vector<Stream::Calibration> rows;
+  for (Part& row : decision.parts("calibration", kMostRows)) {
+    const std::int64_t samples = row.count("samples", kMostHeard, earliest);
+    rows.push_back({samples, read_scale(row), row.number("offset")});
+    earliest = samples + 1;
+    row.finish();
+  }
+  return rows;
+}
+
+void read_stream_decision(Part decision, Contract& contract) {
+  decision.fixed("polarity", "higher_is_bonafide");
+  contract.stream->calibration = read_calibration(decision, contract.stream->warmup_samples);
+  read_threshold(decision, contract);
 }
 
 // Recordings are averaged as windows are; lengths count, and no cohort does, for a PLDA alone.
@@ -241,8 +294,12 @@ Contract read(const json& document) {
     read_fusion(all.part("fusion"));
     if (all.has("caution")) all.text("caution");
     contract.score_result = 1;
+  } else if (task == "streaming" && contract.schema_version == 2) {
+    contract.stream = read_stream(all.part("stream"));
+    read_stream_decision(all.part("decision"), contract);
   } else {
-    all.fail("task", "expected \"spoofing\" or \"sasv\", got \"" + task + "\"");
+    all.fail("task", "expected \"spoofing\", \"sasv\" or \"streaming\" (of version 2), got \"" +
+                         task + "\"");
   }
   read_audio(all.part("audio"), contract);
   all.text("model");
@@ -282,6 +339,13 @@ class Strict {
 };
 
 }  // namespace
+
+const Stream::Calibration* Stream::at(std::int64_t samples) const {
+  const Calibration* held = nullptr;
+  for (const Calibration& row : calibration)
+    if (row.samples <= samples) held = &row;
+  return held;
+}
 
 double Contract::posterior(double llr) const {
   const double log_odds = llr + std::log(prior / (1 - prior));

@@ -135,13 +135,18 @@ bool Program::has(const std::string& method) const {
   return std::find(methods_.begin(), methods_.end(), method) != methods_.end();
 }
 
-bool Program::takes_row(const std::string& method, std::int64_t columns) {
+std::vector<std::int64_t> Program::row_sizes(const std::string& method) const {
   const auto meta = module_->method_meta(method);
-  if (!meta.ok() || meta->num_inputs() != 1) return false;
-  const auto input = meta->input_tensor_meta(0);
-  if (!input.ok() || input->scalar_type() != executorch::aten::ScalarType::Float) return false;
-  // Of a batch that is left open, the upper bound is given.
-  return input->sizes().size() == 2 && input->sizes()[0] >= 1 && input->sizes()[1] == columns;
+  if (!meta.ok()) return {};
+  std::vector<std::int64_t> columns;
+  for (std::size_t i = 0; i < meta->num_inputs(); ++i) {
+    const auto input = meta->input_tensor_meta(i);
+    if (!input.ok() || input->scalar_type() != executorch::aten::ScalarType::Float) return {};
+    // Of a batch that is left open, the upper bound is given.
+    if (input->sizes().size() != 2 || input->sizes()[0] < 1) return {};
+    columns.push_back(input->sizes()[1]);
+  }
+  return columns;
 }
 
 std::vector<EValue> Program::run(const std::string& method, const std::vector<EValue>& inputs) {

@@ -24,8 +24,9 @@ class Program {
   const std::optional<std::string>& digest() const { return digest_; }
   const std::vector<std::string>& methods() const { return methods_; }
   bool has(const std::string& method) const;
-  // Whether the method takes one float32 tensor [1, columns], or up to some number of rows.
-  bool takes_row(const std::string& method, std::int64_t columns);
+  // The columns of each input of a method that takes float32 tensors of one row, or up to some
+  // number of rows, [1, columns]; empty for any other method.
+  std::vector<std::int64_t> row_sizes(const std::string& method) const;
   // Results lie in the runtime's memory until the next run.
   std::vector<EValue> run(const std::string& method, const std::vector<EValue>& inputs);
   // The result of a constant method, such as the contract.

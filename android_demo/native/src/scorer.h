@@ -1,25 +1,24 @@
-// A .pte with its contract: windows to scores, and a waveform to one score.
+// A scorer of windows: windows to scores, and a waveform to one score.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "artefact.h"
 #include "contract.h"
 #include "guards.h"
-#include "program.h"
 
 namespace spoof {
 
 class Scorer {
  public:
-  // Throws Error for a file that is no spoofing scorer with a contract.
-  Scorer(const std::string& path, int threads);
+  // Throws Error for a file that is no spoofing scorer of windows with a contract.
+  Scorer(const std::string& path, int threads) : Scorer(Artefact(path, threads)) {}
+  explicit Scorer(Artefact artefact);
 
-  const Contract& contract() const { return contract_; }
-  const std::string& contract_text() const { return contract_text_; }
-  // What of the file could not be verified; empty when all of it was.
-  const std::string& note() const { return note_; }
+  const Artefact& artefact() const { return artefact_; }
+  const Contract& contract() const { return artefact_.contract(); }
 
   // The raw score of num_samples samples; throws Error for samples that are not finite.
   float score_window(const float* window);
@@ -34,11 +33,7 @@ class Scorer {
   double llr(double score) const;
 
  private:
-  std::string path_;
-  Program program_;
-  std::string contract_text_;
-  Contract contract_;
-  std::string note_;
+  Artefact artefact_;
 };
 
 }  // namespace spoof

@@ -1,6 +1,8 @@
 // spoof_score [--threads N] [--json] MODEL.pte WAV...
+// spoof_score [--threads N] [--json] --stream MODEL.pte
 //
-// Prints what python -m export score prints; bad input is one line and exit code 2.
+// Prints what python -m export score prints, or of a stream on standard input what python -m export
+// listen prints; bad input is one line and exit code 2.
 #include <getopt.h>
 
 #include <cmath>
@@ -8,26 +10,33 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "audio_file.h"
 #include "error.h"
+#include "listen.h"
+#include "results.h"
 #include "scorer.h"
+#include "stream_scorer.h"
+#include "verdict_json.h"
 #include "waveform.h"
 
 namespace {
 
-constexpr const char* kUsage = "usage: spoof_score [--threads N] [--json] MODEL.pte WAV...";
+constexpr const char* kUsage =
+    "usage: spoof_score [--threads N] [--json] MODEL.pte WAV... or, of 16-bit PCM on stdin, "
+    "spoof_score [--threads N] [--json] --stream MODEL.pte";
 constexpr int kBadInput = 2;
 constexpr int kMaxThreads = 256;
 
-using nlohmann::ordered_json;
+using spoof::ordered_json;
+using spoof::printable;
 
 struct Arguments {
   int threads = 1;
   bool json = false;
+  bool stream = false;
   std::string model;
   std::vector<std::string> recordings;
 };
@@ -49,6 +58,7 @@ int read_threads(const std::string& text) {
 Arguments read_arguments(int argc, char** argv) {
   const option options[] = {{"threads", required_argument, nullptr, 't'},
                             {"json", no_argument, nullptr, 'j'},
+                            {"stream", no_argument, nullptr, 's'},
                             {"help", no_argument, nullptr, 'h'},
                             {nullptr, 0, nullptr, 0}};
   Arguments arguments;
@@ -58,6 +68,8 @@ Arguments read_arguments(int argc, char** argv) {
       arguments.threads = read_threads(optarg);
     } else if (found == 'j') {
       arguments.json = true;
+    } else if (found == 's') {
+      arguments.stream = true;
     } else if (found == 'h') {
       std::cout << kUsage << "\n";
       std::exit(0);
@@ -65,23 +77,23 @@ Arguments read_arguments(int argc, char** argv) {
       throw spoof::Error(std::string(argv[optind - 1]) + ": unknown option; " + kUsage);
     }
   }
-  if (argc - optind < 2) throw spoof::Error(kUsage);
+  // A stream is of no file.
+  const int words = argc - optind;
+  if (arguments.stream ? words != 1 : words < 2) throw spoof::Error(kUsage);
   arguments.model = argv[optind];
   arguments.recordings.assign(argv + optind + 1, argv + argc);
   return arguments;
-}
-
-// What would steer a terminal is shown as a question mark.
-std::string printable(std::string text) {
-  for (char& letter : text)
-    if (static_cast<unsigned char>(letter) < ' ' || letter == 0x7f) letter = '?';
-  return text;
 }
 
 ordered_json entry_of(const std::string& path, double threshold) {
   return {{"file", path},       {"score", nullptr},         {"llr", nullptr},
           {"posterior", nullptr}, {"threshold", threshold}, {"decision", nullptr},
           {"reason", nullptr},  {"error", nullptr}};
+}
+
+void tell_notes(const std::string& path, const spoof::Recording& recording) {
+  for (const std::string& note : recording.notes())
+    std::cerr << "note: " << printable(path) << ": " << note << "\n";
 }
 
 ordered_json score_file(spoof::Scorer& scorer, const std::string& path) {
@@ -97,8 +109,7 @@ ordered_json score_file(spoof::Scorer& scorer, const std::string& path) {
   };
   while (recording.next(block)) cutter.push(block, add);
   cutter.finish(add);
-  for (const std::string& note : recording.notes())
-    std::cerr << "note: " << printable(path) << ": " << note << "\n";
+  tell_notes(path, recording);
   ordered_json entry = entry_of(path, contract.threshold);
   if (const auto reason = scorer.refusal(recording.meter())) {
     entry["decision"] = "undecided";
@@ -115,59 +126,37 @@ ordered_json score_file(spoof::Scorer& scorer, const std::string& path) {
   return entry;
 }
 
-void print_row(const ordered_json& entry) {
-  for (const char* name : {"score", "llr", "posterior"}) {
-    if (entry[name].is_null())
-      std::printf("%10s", "-");
-    else
-      std::printf("%10.4f", entry[name].get<double>());
+// The last verdict is the recording's, unless the guards refuse it: its meter knows the channels,
+// and the samples that filled no chunk.
+ordered_json score_file(spoof::StreamScorer& scorer, const std::string& path) {
+  const spoof::Contract& contract = scorer.contract();
+  spoof::Recording recording(path, contract.sample_rate);
+  std::optional<spoof::Verdict> last;
+  std::vector<float> block;
+  scorer.reset();
+  const auto keep = [&](const spoof::Verdict& verdict) { last = verdict; };
+  while (recording.next(block)) scorer.hear(block, keep);
+  tell_notes(path, recording);
+  ordered_json entry = entry_of(path, contract.threshold);
+  std::optional<std::string> reason = contract.guards->refusal(recording.meter());
+  if (!reason && !last)
+    reason = "too short: less than a chunk of " + std::to_string(contract.stream->chunk_samples) +
+             " samples";
+  if (reason) {
+    entry["decision"] = "undecided";
+    entry["reason"] = *reason;
+    return entry;
   }
-  const std::string reason =
-      entry["reason"].is_null() ? "" : "  (" + entry["reason"].get<std::string>() + ")";
-  std::printf("  %-10s  %s%s\n", entry["decision"].get<std::string>().c_str(),
-              printable(entry["file"].get<std::string>()).c_str(), reason.c_str());
+  const ordered_json found = as_json(*last, contract.threshold);
+  for (const char* name : {"score", "llr", "posterior", "decision", "reason"})
+    entry[name] = found[name];
+  return entry;
 }
 
-// Each result when it is there, so that none is lost with a later one.
-class Results {
- public:
-  explicit Results(bool json) : json_(json) {
-    if (!json_) std::printf("%10s%10s%10s  %-10s  %s\n", "score", "llr", "posterior", "decision", "file");
-  }
-
-  void add(const ordered_json& entry) {
-    if (json_) {
-      // A file's name need not be UTF-8; JSON must.
-      const auto text = entry.dump(1, ' ', true, ordered_json::error_handler_t::replace);
-      std::printf("%s%s", count_ == 0 ? "[\n" : ",\n", text.c_str());
-    } else if (entry["error"].is_null()) {
-      print_row(entry);
-    }
-    ++count_;
-    flush();
-  }
-
-  void finish() {
-    if (json_) std::printf("\n]\n");
-    flush();
-  }
-
- private:
-  static void flush() {
-    if (std::fflush(stdout) != 0 || std::ferror(stdout))
-      throw std::runtime_error("standard output: cannot be written");
-  }
-
-  bool json_;
-  int count_ = 0;
-};
-
 // Whether all recordings could be read.
-bool run(int argc, char** argv) {
-  const Arguments arguments = read_arguments(argc, argv);
-  spoof::Scorer scorer(arguments.model, arguments.threads);
-  if (!scorer.note().empty()) std::cerr << "note: " << scorer.note() << "\n";
-  Results results(arguments.json);
+template <typename Scorer>
+bool score_files(Scorer scorer, const Arguments& arguments) {
+  spoof::Results results(arguments.json);
   bool all = true;
   for (const std::string& path : arguments.recordings) {
     try {
@@ -182,6 +171,24 @@ bool run(int argc, char** argv) {
   }
   results.finish();
   return all;
+}
+
+void tell(const spoof::Artefact& artefact) {
+  if (!artefact.note().empty()) std::cerr << "note: " << artefact.note() << "\n";
+}
+
+bool run(int argc, char** argv) {
+  const Arguments arguments = read_arguments(argc, argv);
+  spoof::Artefact artefact(arguments.model, arguments.threads);
+  if (!artefact.contract().stream && !arguments.stream) {
+    tell(artefact);
+    return score_files(spoof::Scorer(std::move(artefact)), arguments);
+  }
+  spoof::StreamScorer scorer(std::move(artefact));
+  tell(scorer.artefact());
+  if (!arguments.stream) return score_files(std::move(scorer), arguments);
+  spoof::listen(scorer, arguments.json);
+  return true;
 }
 
 }  // namespace

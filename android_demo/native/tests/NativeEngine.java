@@ -6,7 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The methods that Kotlin declares, and a program that calls each: MODEL [WINDOWS.f32]. */
+/** The methods that Kotlin declares, and a program that calls each: MODEL CONTRACT INPUTS.f32 SIZE... */
 public final class NativeEngine {
   static {
     System.loadLibrary("spoof_jni");
@@ -16,7 +16,7 @@ public final class NativeEngine {
 
   static native String nativeContract(long handle);
 
-  static native float nativeScore(long handle, float[] window);
+  static native float[][] nativeForward(long handle, float[][] inputs);
 
   static native void nativeClose(long handle);
 
@@ -30,28 +30,36 @@ public final class NativeEngine {
     }
     Path out = Path.of(arguments[1]);
     Files.write(out, nativeContract(handle).getBytes(StandardCharsets.UTF_8));
-    ByteBuffer windows = ByteBuffer.wrap(Files.readAllBytes(Path.of(arguments[2])));
-    windows.order(ByteOrder.LITTLE_ENDIAN);
-    float[] window = new float[Integer.parseInt(arguments[3])];
-    while (windows.remaining() >= 4 * window.length) {
-      for (int i = 0; i < window.length; i++) {
-        window[i] = windows.getFloat();
-      }
-      System.out.println(nativeScore(handle, window));
+    ByteBuffer numbers = ByteBuffer.wrap(Files.readAllBytes(Path.of(arguments[2])));
+    numbers.order(ByteOrder.LITTLE_ENDIAN);
+    float[][] inputs = new float[arguments.length - 3][];
+    for (int i = 0; i < inputs.length; i++) {
+      inputs[i] = new float[Integer.parseInt(arguments[3 + i])];
     }
-    for (float[] bad : new float[][] {new float[window.length - 1], notANumber(window.length)}) {
-      try {
-        System.out.println(nativeScore(handle, bad));
-      } catch (RuntimeException error) {
-        System.out.println(error);
+    float[] first = inputs[0];
+    while (numbers.remaining() >= 4 * first.length) {
+      for (int i = 0; i < first.length; i++) {
+        first[i] = numbers.getFloat();
       }
+      float[][] results = nativeForward(handle, inputs);
+      System.out.println(results[0][0]);
+      // What a model gives beside its score is what it takes beside the next samples.
+      System.arraycopy(results, 1, inputs, 1, inputs.length - 1);
     }
+    refuse(handle, new float[inputs.length + 1][0]);
+    float[][] wrong = inputs.clone();
+    wrong[0] = new float[first.length - 1];
+    refuse(handle, wrong);
+    first[first.length / 2] = Float.NaN;
+    refuse(handle, inputs);
     nativeClose(handle);
   }
 
-  private static float[] notANumber(int length) {
-    float[] window = new float[length];
-    java.util.Arrays.fill(window, Float.NaN);
-    return window;
+  private static void refuse(long handle, float[][] inputs) {
+    try {
+      System.out.println(nativeForward(handle, inputs)[0][0]);
+    } catch (RuntimeException error) {
+      System.out.println(error);
+    }
   }
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from artefact_helpers import Ran
+from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "build" / "demo" / "spoof_scorer.xnnpack.pte"
@@ -30,3 +31,15 @@ def run(*words: object) -> Ran:
         [str(word) for word in words], capture_output=True, text=True, check=False, timeout=900
     )
     return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def listen(*words: object, pcm: Tensor, rest: bytes = b"") -> Ran:
+    """``spoof_score`` with samples, and perhaps half a one, on its standard input."""
+    ran = subprocess.run(
+        [str(word) for word in (built("native", "spoof_score"), *words)],
+        input=pcm.numpy().astype("<i2").tobytes() + rest,
+        capture_output=True,
+        check=False,
+        timeout=900,
+    )
+    return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())

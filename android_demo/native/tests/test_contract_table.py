@@ -1,14 +1,16 @@
-"""The shared table of contracts, in C++ under the sanitizers."""
+"""The shared tables of contracts, in C++ under the sanitizers."""
 
 import subprocess
 from pathlib import Path
 
-from contract_table import contract_cases
+import pytest
+from contract_table import STREAMING, TASKS_OF_WINDOWS, contract_cases
 from native_helpers import built
 
 
-def test_takes_the_good_and_refuses_the_bad(tmp_path: Path) -> None:
-    program, cases = built("native-sanitize", "read_contract"), contract_cases()
+@pytest.mark.parametrize("table", [TASKS_OF_WINDOWS, STREAMING])
+def test_takes_the_good_and_refuses_the_bad(table: str, tmp_path: Path) -> None:
+    program, cases = built("native-sanitize", "read_contract"), contract_cases(table)
     paths = [tmp_path / f"{number}.json" for number in range(len(cases))]
     for path, case in zip(paths, cases, strict=True):
         path.write_bytes(case.text.encode("utf-8"))

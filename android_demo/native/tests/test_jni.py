@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from artefact_helpers import WINDOW, Artefacts
+from artefact_helpers import WINDOW, Artefacts, usable, voice
 from native_helpers import built
+from stream_helpers import CHUNK, save_stream
 
 from export.jobs.vectors import write_vectors
 from export.runtime.contract import parse
 from export.runtime.scorer import load_scorer
+from export.runtime.stream import load_stream_scorer
 
 SOURCE = Path(__file__).with_name("NativeEngine.java")
 
@@ -54,13 +56,31 @@ def test_scores_and_contract(classes: Path, artefacts: Artefacts, tmp_path: Path
     np.testing.assert_allclose(found, case["window_scores"], rtol=0, atol=1e-5)
     text = (tmp_path / "contract").read_bytes().decode("utf-8")
     assert parse(text, "x") == load_scorer(model).contract
-    wrong_size, not_finite = lines[case["n_windows"] :]
-    assert wrong_size == (
-        f"java.lang.IllegalArgumentException: window: expected {WINDOW} samples, got {WINDOW - 1}"
-    )
-    assert not_finite == (
-        "java.lang.IllegalArgumentException: window: contains NaN or infinite samples"
-    )
+    assert lines[case["n_windows"] :] == refusals(1, WINDOW)
+
+
+def refusals(inputs: int, size: int) -> list[str]:
+    refused = "java.lang.IllegalArgumentException: "
+    return [
+        f"{refused}inputs: expected {inputs}, got {inputs + 1}",
+        f"{refused}input 0: expected {size} numbers, got {size - 1}",
+        f"{refused}input 0: contains NaN or infinity",
+    ]
+
+
+def test_a_stream_hands_its_state_on(classes: Path, tmp_path: Path) -> None:
+    usable("executorch_xnnpack")
+    model = save_stream("executorch_xnnpack", tmp_path / "stream.xnnpack.pte")
+    scorer = load_stream_scorer(model)
+    heard = voice(7 * CHUNK)
+    heard.numpy().astype("<f4").tofile(tmp_path / "heard")
+    state = scorer.contract.stream.state_size
+    lines = java(
+        classes, model, tmp_path / "contract", tmp_path / "heard", CHUNK, state
+    ).splitlines()
+    expected = scorer.raw_scores(heard).tolist()
+    np.testing.assert_allclose([float(line) for line in lines[:7]], expected, rtol=0, atol=1e-5)
+    assert lines[7:] == refusals(2, CHUNK)
 
 
 def test_bad_models_are_one_line(classes: Path, artefacts: Artefacts, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_TABLE = Path(__file__).with_name("contracts.json")
+TASKS_OF_WINDOWS, STREAMING = "contracts.json", "stream_contracts.json"
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class ContractCase:
     text: str
 
 
-def contract_cases() -> list[ContractCase]:
-    """All of the table; ``replace`` edits a base, where it must find its text exactly once."""
-    table = json.loads(_TABLE.read_text(encoding="utf-8"))
+def contract_cases(name: str = TASKS_OF_WINDOWS) -> list[ContractCase]:
+    """All of a table; ``replace`` edits a base, where it must find its text exactly once."""
+    table = json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
     return [
         ContractCase(case["name"], case["good"], _text(table["bases"], case))
         for case in table["cases"]

@@ -157,9 +157,13 @@ class ScoringSession(
             val wav = open().use { Wav.read(it.buffered()) }
             val start = nanoTime()
             val scored = scorer.score(wav)
-            val millis = windowMillis(start, scored.windowScores.size)
-            val trace = scored.windowScores.map { scorer.contract.llr(it.toDouble()) }
-            val work = Work.ScoredFile(name, scored.windowScores.size)
+            val streamed = scorer.contract.stream != null
+            val steps = if (streamed) scored.chunks.size else scored.windowScores.size
+            val millis = windowMillis(start, steps)
+            val trace =
+                if (streamed) scored.chunks.mapNotNull { it.llr }
+                else scored.windowScores.map { scorer.contract.llr(it.toDouble()) }
+            val work = Work.ScoredFile(name, steps)
             ({ it.copy(work = work, verdict = scored.verdict, trace = trace, windowMillis = millis) })
         } catch (error: ScorerException) {
             ({ it.copy(work = Work.FileFailed(name, error.message.orEmpty())) })
@@ -190,9 +194,10 @@ class ScoringSession(
             return main.execute { fail(live, Work.ScoringFailed(error.message.orEmpty())) }
         }
         val millis = windowMillis(start, verdicts.count { it.score != null })
+        val shown = verdicts.lastOrNull().takeIf { live.filled >= 1 }
         val level = levelDb(block, block.size, divisor, ScreenState.LEVEL_FLOOR_DB)
         val work = Work.Listening(live.filled, level)
-        main.execute { heard(live, work, verdicts, millis) }
+        main.execute { heard(live, work, shown, verdicts.mapNotNull { it.llr }, millis) }
     }
 
     /** Null when no window was scored since [start]. */
@@ -201,13 +206,19 @@ class ScoringSession(
         return if (windows == 0) null else millis / windows
     }
 
-    private fun heard(live: LiveScorer, work: Work.Listening, verdicts: List<Verdict>, millis: Double?) {
+    private fun heard(
+        live: LiveScorer,
+        work: Work.Listening,
+        verdict: Verdict?,
+        llrs: List<Double>,
+        millis: Double?,
+    ) {
         if (live !== current) return
         show(
             state.copy(
                 work = work,
-                verdict = verdicts.lastOrNull() ?: state.verdict,
-                trace = (state.trace + verdicts.mapNotNull { it.llr }).takeLast(ScreenState.TRACE),
+                verdict = verdict ?: state.verdict,
+                trace = (state.trace + llrs).takeLast(state.most),
                 windowMillis = millis ?: state.windowMillis,
             )
         )

@@ -41,13 +41,13 @@ sealed interface Work {
 
     data class ScoringFailed(val reason: String) : Work
 
-    /** [filled] is the share of the first window that was heard. */
+    /** [filled] is the share of what the first decision needs that was heard. */
     data class Listening(val filled: Double, val levelDb: Double) : Work
 
     data class ScoringFile(val name: String) : Work
 
-    /** Of an undecided file no window was scored. */
-    data class ScoredFile(val name: String, val windows: Int) : Work
+    /** The windows or chunks that were scored: of an undecided file no window. */
+    data class ScoredFile(val name: String, val steps: Int) : Work
 
     data class FileFailed(val name: String, val reason: String) : Work
 
@@ -75,12 +75,16 @@ data class ScreenState(
     val modelFailed: Boolean
         get() = model != ModelState.Loading && model !is ModelState.Ready
 
+    /** Points that the trace keeps: about two minutes, of a demo's model of either kind. */
+    val most: Int
+        get() = if ((model as? ModelState.Ready)?.contract?.stream == null) WINDOWS else CHUNKS
+
     /** The same model with nothing scored yet. */
     fun cleared(work: Work) = ScreenState(model, picked, work)
 
     companion object {
-        /** Points that the trace keeps: two minutes of the demo's model. */
-        const val TRACE = 60
+        const val WINDOWS = 60
+        const val CHUNKS = 750
         const val LEVEL_FLOOR_DB = -60.0
     }
 }

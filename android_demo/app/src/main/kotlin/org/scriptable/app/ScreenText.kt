@@ -33,7 +33,9 @@ class ScreenText(private val resources: Resources, private val runtime: PackedRu
         val ready = state.model as? ModelState.Ready
         val millis = state.windowMillis
         if (millis == null || ready == null) return ""
-        return text(R.string.latency, millis, windowSeconds(ready.contract))
+        val chunk = ready.contract.stream?.chunkSamples
+        if (chunk == null) return text(R.string.latency, millis, neededSeconds(ready.contract))
+        return text(R.string.chunk_latency, millis, chunk.toDouble() / ready.contract.audio.sampleRate)
     }
 
     fun identity(state: ScreenState): String {
@@ -113,29 +115,31 @@ class ScreenText(private val resources: Resources, private val runtime: PackedRu
             is Work.MicrophoneFailed -> text(R.string.microphone_failed, work.reason)
             is Work.Listening -> contract?.let { listening(work, it) }.orEmpty()
             is Work.ScoringFile -> text(R.string.scoring_file, work.name)
-            is Work.ScoredFile -> scoredFile(work)
+            is Work.ScoredFile -> scoredFile(work, contract)
             is Work.FileFailed -> text(R.string.file_failed, work.name, work.reason)
             is Work.TakingModel -> text(R.string.taking_model, work.name)
             is Work.ModelRefused -> text(R.string.model_refused, work.name, model(work.refused))
         }
 
-    private fun scoredFile(work: Work.ScoredFile): String =
-        if (work.windows == 0) {
-            text(R.string.undecided_file, work.name)
-        } else {
-            resources.getQuantityString(R.plurals.scored_file, work.windows, work.name, work.windows)
+    private fun scoredFile(work: Work.ScoredFile, contract: Contract?): String =
+        when {
+            contract?.stream != null ->
+                resources.getQuantityString(R.plurals.streamed_file, work.steps, work.name, work.steps)
+            work.steps == 0 -> text(R.string.undecided_file, work.name)
+            else -> resources.getQuantityString(R.plurals.scored_file, work.steps, work.name, work.steps)
         }
 
     /** The same from block to block: TalkBack reads every change of it. */
     private fun listening(work: Work.Listening, contract: Contract): String =
-        if (work.filled < 1) {
-            text(R.string.filling, windowSeconds(contract))
-        } else {
-            text(R.string.listening, LiveScorer.SMOOTHING)
+        when {
+            work.filled < 1 -> text(R.string.filling, neededSeconds(contract))
+            contract.stream != null -> text(R.string.listening_stream)
+            else -> text(R.string.listening, LiveScorer.SMOOTHING)
         }
 
-    private fun windowSeconds(contract: Contract): Double =
-        contract.windows.numSamples.toDouble() / contract.audio.sampleRate
+    /** Of a model of windows, a window's. */
+    private fun neededSeconds(contract: Contract): Double =
+        contract.neededSamples.toDouble() / contract.audio.sampleRate
 
     private fun text(id: Int, vararg values: Any): String = resources.getString(id, *values)
 }

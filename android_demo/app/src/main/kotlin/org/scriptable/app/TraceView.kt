@@ -53,9 +53,10 @@ class TraceView(context: Context, attributes: AttributeSet?) : View(context, att
         for (index in 1 until state.trace.size) {
             canvas.drawLine(x(index - 1), y(state.trace[index - 1]), x(index), y(state.trace[index]), line)
         }
+        val radius = step.coerceIn(dp(1f), dp(4f))
         state.trace.forEachIndexed { index, llr ->
             dot.color = if (llr >= threshold) bonafide else spoof
-            canvas.drawCircle(x(index), y(llr), dp(4f), dot)
+            canvas.drawCircle(x(index), y(llr), radius, dot)
         }
         drawThreshold(canvas, threshold, y(threshold))
     }

@@ -64,15 +64,15 @@ class SceneApplication : ScorerApplication() {
         )
 }
 
-/** Golden vectors of the model that is tested, as `python -m export vectors` writes them. */
-object Golden {
-    private val folder: File by lazy { File(given("vectors")) }
+/** Golden vectors of a model that is tested, as `python -m export vectors` writes them. */
+open class GoldenVectors(private val vectors: String, private val file: String) {
+    private val folder: File by lazy { File(given(vectors)) }
     val document: JSONObject by lazy { JSONObject(File(folder, "vectors.json").readText()) }
     val contract: JSONObject
         get() = JSONObject(document.getJSONObject("contract").toString())
 
     val model: File
-        get() = File(given("model"))
+        get() = File(given(file))
 
     /** The case of that name, as Python scored it. */
     fun case(name: String): JSONObject {
@@ -88,6 +88,12 @@ object Golden {
         return value!!
     }
 }
+
+/** Of a model of windows. */
+object Golden : GoldenVectors("vectors", "model")
+
+/** Of a model of streams. */
+object GoldenStreams : GoldenVectors("stream.vectors", "stream.model")
 
 /** Loud enough, and no tone: a contract allows a decision on it. */
 fun voice(seconds: Int): ShortArray {

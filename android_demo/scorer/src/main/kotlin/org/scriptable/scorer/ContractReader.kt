@@ -4,10 +4,13 @@ private val SHA256 = Regex("[0-9a-f]{64}")
 private val PRECISIONS = listOf("float32", "mixed16", "int8")
 private val VERDICTS = listOf("passed", "forced")
 private const val NEWEST = 2
+private val TASKS = listOf("spoofing", "streaming")
 
 /** As the exporter has them: a document that asks for more is damaged, and nothing is allocated. */
 private const val MOST_HZ = 768_000
 private const val MOST_SAMPLES = 1 shl 24
+private const val MOST_HEARD = 1L shl 44
+private const val MOST_ROWS = 64
 
 /**
  * The document is read strictly: a field that this code does not know could change what a score
@@ -17,14 +20,17 @@ internal fun readContract(text: String): Contract {
     if (text.isBlank()) throw ContractException("the model has no score contract")
     val document = Fields(readObject(text), "")
     val version = document.count("schema_version", NEWEST)
-    document.expect("task", "spoofing")
+    val streaming = document.expectOneOf("task", if (version > 1) TASKS else TASKS.take(1)) == TASKS[1]
+    val decision = document.part("decision")
+    val stream = if (streaming) readStream(document.part("stream"), decision) else null
     val contract =
         Contract(
             schemaVersion = version,
             model = document.text("model"),
             audio = readAudio(document.part("audio")),
-            windows = readWindows(document.part("windows")),
-            decision = readDecision(document.part("decision")),
+            windows = if (streaming) null else readWindows(document.part("windows")),
+            stream = stream,
+            decision = readDecision(decision, stream?.calibration?.last() ?: readCalibration(decision)),
             versions = readVersions(document.part("versions")),
             weightsSha256 = document.digest("weights_sha256"),
             guards = if (version > 1) readGuards(document.part("guards")) else null,
@@ -68,11 +74,39 @@ private fun readWindows(part: Fields): WindowContract {
     }
 }
 
-private fun readDecision(part: Fields): DecisionContract {
+private fun readStream(part: Fields, decision: Fields): StreamContract {
+    part.expect("initial_state", "zeros")
+    part.expect("tail", "drop")
+    part.expect("refused", "keep_state")
+    val warmup = part.count("warmup_samples", MOST_SAMPLES, 0)
+    return StreamContract(
+            chunkSamples = part.count("chunk_samples", MOST_SAMPLES),
+            stateSize = part.count("state_size", MOST_SAMPLES),
+            warmupSamples = warmup,
+            longestGap = part.count("longest_gap", MOST_SAMPLES, 0),
+            calibration = readTable(decision, warmup.toLong()),
+        )
+        .also { part.close() }
+}
+
+/** By rising samples, and none before [warmup] is over. */
+private fun readTable(decision: Fields, warmup: Long): List<ElapsedCalibration> {
+    var earliest = warmup
+    return decision.parts("calibration", MOST_ROWS).map { row ->
+        val samples = row.count("samples", MOST_HEARD, earliest)
+        earliest = samples + 1
+        readCalibration(row, samples).also { row.close() }
+    }
+}
+
+private fun readCalibration(part: Fields, samples: Long = 0) =
+    ElapsedCalibration(samples, part.number("scale", "above 0") { it > 0 }, part.number("offset"))
+
+private fun readDecision(part: Fields, calibration: ElapsedCalibration): DecisionContract {
     part.expect("polarity", "higher_is_bonafide")
     return DecisionContract(
-            scale = part.number("scale", "above 0") { it > 0 },
-            offset = part.number("offset"),
+            scale = calibration.scale,
+            offset = calibration.offset,
             prior = part.number("prior", "in (0, 1)") { it > 0 && it < 1 },
             threshold = part.number("threshold"),
             operatingPoint = part.text("operating_point"),
@@ -141,11 +175,24 @@ private class Fields(private val fields: Map<String, Any?>, private val place: S
         return value
     }
 
-    fun count(name: String, most: Int, least: Int = 1): Int {
-        val value = take(name) as? Long ?: throw wrong(name, "a whole number from $least to $most")
-        if (value < least || value > most) throw wrong(name, "a whole number from $least to $most")
-        return value.toInt()
+    fun count(name: String, most: Int, least: Int = 1): Int =
+        count(name, most.toLong(), least.toLong()).toInt()
+
+    fun count(name: String, most: Long, least: Long): Long {
+        val value = take(name) as? Long
+        if (value == null || value !in least..most) throw wrong(name, "a whole number from $least to $most")
+        return value
     }
+
+    /** A list of objects, one at least. */
+    fun parts(name: String, most: Int): List<Fields> {
+        val found = take(name) as? List<*>
+        if (found == null || found.size !in 1..most) throw wrong(name, "a list of 1 to $most objects")
+        return found.mapIndexed { index, value -> "$name[$index]".let { Fields(mapOf(it to value), place).part(it) } }
+    }
+
+    fun expectOneOf(name: String, known: List<String>): String =
+        (take(name) as? String)?.takeIf { it in known } ?: throw wrong(name, known.joinToString(" or "))
 
     fun expect(name: String, only: Any) {
         val found = take(name)

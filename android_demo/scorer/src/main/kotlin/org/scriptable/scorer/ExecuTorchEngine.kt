@@ -16,8 +16,13 @@ private constructor(
     override fun contract(): String = text
 
     override fun score(window: FloatArray): Float = told {
-        val input = Tensor.fromBlob(window, longArrayOf(1, window.size.toLong()))
-        module.forward(EValue.from(input))[0].toTensor().dataAsFloatArray[0]
+        module.forward(row(window))[0].toTensor().dataAsFloatArray[0]
+    }
+
+    override fun step(chunk: FloatArray, state: FloatArray): Step = told {
+        val found = module.forward(row(chunk), row(state)).map { it.toTensor().dataAsFloatArray }
+        if (found.size != 2 || found[0].size != 1) throw ScorerException("the model gives no score with a state")
+        Step(found[0][0], found[1])
     }
 
     override fun close() = module.destroy()
@@ -75,6 +80,9 @@ private constructor(
             } catch (error: LinkageError) {
                 throw RuntimeMissingException(error)
             }
+
+        private fun row(numbers: FloatArray): EValue =
+            EValue.from(Tensor.fromBlob(numbers, longArrayOf(1, numbers.size.toLong())))
 
         private fun textOf(module: Module): String = module.execute(CONTRACT)[0].toStr()
 

@@ -19,11 +19,21 @@ data class Verdict(
     val reason: String? = null,
 )
 
-/** A recording's verdict with the scores that it is the mean of. */
-class ScoredRecording(val verdict: Verdict, val windowScores: FloatArray)
+/**
+ * A recording's verdict with the scores of the windows that it is the mean of, or, of a model of
+ * streams, with what was known after each chunk.
+ */
+class ScoredRecording(
+    val verdict: Verdict,
+    val windowScores: FloatArray,
+    val chunks: List<Verdict> = emptyList(),
+)
 
 /** An engine together with what its score means. */
 class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
+    private val windows: WindowContract
+        get() = contract.windows ?: throw ContractException("score contract: task: expected spoofing, got streaming")
+
     /**
      * Raw score of one window.
      *
@@ -33,26 +43,42 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
         if (window.any { it.isNaN() || it.isInfinite() }) {
             throw AudioException("the audio contains NaN or infinite samples")
         }
-        val score = engine.score(window)
-        if (score.isNaN() || score.isInfinite()) {
-            throw ScorerException("the model gives a score that is not finite")
-        }
+        return finite(engine.score(window))
+    }
+
+    private fun finite(score: Float): Float {
+        if (!score.isFinite()) throw ScorerException("the model gives a score that is not finite")
         return score
     }
 
     /**
-     * Scores a window of faint noise.
+     * Scores a window, or a chunk, of faint noise.
      *
      * @throws ScorerException when the model does not take what its contract says, or fails.
      */
     fun tryOut() {
         val random = Random(0)
-        scoreWindow(FloatArray(contract.windows.numSamples) { (random.nextFloat() - 0.5f) * FAINT })
+        val stream = contract.stream
+        val size = stream?.chunkSamples ?: windows.numSamples
+        val noise = FloatArray(size) { (random.nextFloat() - 0.5f) * FAINT }
+        if (stream == null) scoreWindow(noise) else finite(step(noise, FloatArray(stream.stateSize)).score)
+    }
+
+    /**
+     * What a model of streams gives for a [chunk], finite or not.
+     *
+     * @throws ScorerException when the new state has another size.
+     */
+    internal fun step(chunk: FloatArray, state: FloatArray): Step {
+        val step = engine.step(chunk, state)
+        if (step.state.size != state.size) {
+            throw ScorerException("the model gives a state of ${step.state.size} numbers, expected ${state.size}")
+        }
+        return step
     }
 
     /** What a raw score means. */
-    fun verdict(score: Double): Verdict {
-        val llr = contract.llr(score)
+    fun verdict(score: Double, llr: Double = contract.llr(score)): Verdict {
         if (llr.isInfinite()) throw ScorerException("scale * score + offset overflows at a score of $score")
         return Verdict(
             score,
@@ -67,7 +93,10 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
     fun undecided(reason: String) =
         Verdict(null, null, null, contract.decision.threshold, Decision.UNDECIDED, reason)
 
-    /** A waveform at the contract's rate → the mean of its windows' scores, if it allows a decision. */
+    /**
+     * A waveform at the contract's rate → the mean of its windows' scores, or the verdict after its
+     * last chunk, if it allows a decision.
+     */
     fun scoreWaveform(waveform: FloatArray): ScoredRecording {
         val meter = Meter(contract.audio.sampleRate)
         meter.hearChannel(waveform)
@@ -83,9 +112,20 @@ class Scorer(private val engine: Engine, val contract: Contract) : Closeable {
 
     private fun judge(waveform: FloatArray, meter: Meter): ScoredRecording {
         meter.hear(waveform)
+        if (contract.stream != null) return judgeStream(waveform, meter)
         contract.guards?.refusal(meter)?.let { return ScoredRecording(undecided(it), FloatArray(0)) }
-        val scores = cutWindows(waveform, contract.windows).map { scoreWindow(it) }.toList().toFloatArray()
+        val scores = cutWindows(waveform, windows).map { scoreWindow(it) }.toList().toFloatArray()
         return ScoredRecording(verdict(scores.sumOf { it.toDouble() } / scores.size), scores)
+    }
+
+    /** The meter knows the channels, and the samples that filled no chunk. */
+    private fun judgeStream(waveform: FloatArray, meter: Meter): ScoredRecording {
+        val chunks = mutableListOf<Verdict>()
+        StreamScorer(this).hear(waveform, onVerdict = chunks::add)
+        val reason = contract.guards?.refusal(meter)
+        val short = "too short: less than a chunk of ${contract.stream?.chunkSamples} samples"
+        val verdict = if (reason != null) undecided(reason) else chunks.lastOrNull() ?: undecided(short)
+        return ScoredRecording(verdict, FloatArray(0), chunks)
     }
 
     /** A WAV file, of any rate and number of channels, as the contract says. */

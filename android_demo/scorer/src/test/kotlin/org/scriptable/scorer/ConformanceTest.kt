@@ -16,11 +16,16 @@ class ConformanceTest {
     private val root = System.getProperty("root")
 
     @Test
-    fun takesAndRefusesWhatTheOthersDo() {
+    fun takesAndRefusesWhatTheOthersDo() = conforms("contracts.json") { it.getString("base") != "sasv" }
+
+    @Test
+    fun takesAndRefusesWhatTheOthersDoOfStreams() = conforms("stream_contracts.json") { true }
+
+    private fun conforms(name: String, known: (JSONObject) -> Boolean) {
         assumeTrue("-Droot is not given: make test-android gives it", root != null)
-        val table = JSONObject(File(root, "tests/export/runtime/contracts.json").readText())
+        val table = JSONObject(File(root, "tests/export/runtime/$name").readText())
         val cases = table.getJSONArray("cases").let { all -> List(all.length()) { all.getJSONObject(it) } }
-        val wrong = cases.filter { accepted(text(table, it)) != (it.getBoolean("good") && it.getString("base") != "sasv") }
+        val wrong = cases.filter { accepted(text(table, it)) != (it.getBoolean("good") && known(it)) }
         assertEquals(emptyList<String>(), wrong.map { it.getString("name") })
     }
 

@@ -1,5 +1,39 @@
 package org.scriptable.scorer
 
+import org.junit.Assume.assumeTrue
+
+/** What the build tells the tests; without it they are skipped. */
+internal fun given(property: String): String {
+    val value = System.getProperty(property)
+    assumeTrue("-D$property is not given: make test-android gives it", value != null)
+    return value!!
+}
+
+/** A contract of streams like the exporter's: chunks of 40 samples, a state of 2 numbers. */
+internal fun streaming(): String =
+    guarded(minSeconds = 0.003)
+        .replace("\"spoofing\"", "\"streaming\"")
+        .replace(
+            Regex("\"windows\": \\{[^}]*\\}"),
+            """
+            "stream": {
+              "chunk_samples": 40, "state_size": 2, "initial_state": "zeros",
+              "warmup_samples": 10, "tail": "drop", "refused": "keep_state", "longest_gap": 100
+            }
+            """
+                .trimIndent(),
+        )
+        .replace(
+            "\"scale\": 2.0, \"offset\": -1.0",
+            """
+            "calibration": [
+              {"samples": 100, "scale": 2.0, "offset": -1.0},
+              {"samples": 200, "scale": 4, "offset": 0.5}
+            ]
+            """
+                .trimIndent(),
+        )
+
 /** As [document], of version 2, which has guards and a digest. */
 internal fun guarded(numSamples: Int = 4, hop: Int = 2, minSeconds: Double = 0.0): String =
     document(numSamples, hop)
@@ -46,10 +80,17 @@ internal fun document(
     """
         .trimIndent()
 
+/** As if the state were the chunks so far and their loudest sample, which is the score. */
+internal fun counted(chunk: FloatArray, state: FloatArray): Step {
+    val loudest = maxOf(state[1], chunk.max())
+    return Step(loudest, floatArrayOf(state[0] + 1, loudest))
+}
+
 /** Scores a window by [rule], as if a model did. */
 internal class RuleEngine(
     private val text: String = document(),
     override val fileSha256: String? = "0".repeat(64),
+    private val stepRule: (FloatArray, FloatArray) -> Step = ::counted,
     private val rule: (FloatArray) -> Float = { it.average().toFloat() },
 ) : Engine {
     var closed = false
@@ -58,6 +99,8 @@ internal class RuleEngine(
     override fun contract() = text
 
     override fun score(window: FloatArray) = rule(window)
+
+    override fun step(chunk: FloatArray, state: FloatArray) = stepRule(chunk, state)
 
     override fun close() {
         closed = true

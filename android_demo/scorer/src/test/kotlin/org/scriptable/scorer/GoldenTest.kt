@@ -9,7 +9,6 @@ import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
-import org.junit.Assume.assumeTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
@@ -25,13 +24,8 @@ class GoldenTest {
     private val folder = File(given("vectors"))
     private val document = JSONObject(File(folder, "vectors.json").readText())
     private val contract = Contract.parse(document.getJSONObject("contract").toString())
+    private val windows = contract.windows!!
     private val cases = document.getJSONArray("cases").let { all -> List(all.length()) { all.getJSONObject(it) } }
-
-    private fun given(property: String): String {
-        val value = System.getProperty(property)
-        assumeTrue("-D$property is not given: make test-android gives it", value != null)
-        return value!!
-    }
 
     private fun open(file: String = given("model")) = Scorer.load(File(file))
 
@@ -43,11 +37,11 @@ class GoldenTest {
             document.optDouble("score_tolerance", 0.0),
         )
 
-    private fun windows(case: JSONObject): List<FloatArray> {
+    private fun golden(case: JSONObject): List<FloatArray> {
         val bytes = File(folder, case.getString("windows_file")).readBytes()
         val floats = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
         return List(case.getInt("n_windows")) {
-            FloatArray(contract.windows.numSamples).also { window -> floats.get(window) }
+            FloatArray(windows.numSamples).also { window -> floats.get(window) }
         }
     }
 
@@ -59,8 +53,8 @@ class GoldenTest {
         for (case in cases) {
             val name = case.getString("name")
             val wav = File(folder, case.getString("wav")).inputStream().use { Wav.read(it) }
-            val cut = cutWindows(scorer.waveform(wav), contract.windows).toList()
-            val golden = windows(case)
+            val cut = cutWindows(scorer.waveform(wav), windows).toList()
+            val golden = golden(case)
             assertEquals(name, golden.size, cut.size)
             val native = case.getInt("sample_rate") == contract.audio.sampleRate
             // Sums of doubles in another order.
@@ -122,7 +116,7 @@ class GoldenTest {
         assertEquals(recording.sampleRate, live.sampleRate)
         assertEquals(null, decisions.first())
         val scores = case.getJSONArray("window_scores")
-        val whole = (recording.samples.size - contract.windows.numSamples) / contract.windows.hop + 1
+        val whole = (recording.samples.size - windows.numSamples) / windows.hop + 1
         val last = (maxOf(0, whole - LiveScorer.SMOOTHING) until whole).map { scores.getDouble(it) }.average()
         assertEquals(last, live.verdict!!.score!!, 1e-5)
         assertEquals(contract.decide(contract.llr(last)), decisions.last())

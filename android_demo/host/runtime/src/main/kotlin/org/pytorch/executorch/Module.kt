@@ -23,8 +23,11 @@ class Module private constructor(private val engine: NativeEngine) {
         check(!destroyed) { "Module has been destroyed" }
         loadMethod(methodName)
         if (methodName == CONTRACT) return arrayOf(EValue.from(contract))
-        val score = engine.score(inputs.single().toTensor().dataAsFloatArray)
-        return arrayOf(EValue.from(Tensor.fromBlob(floatArrayOf(score), longArrayOf(1))))
+        val rows = inputs.map { it.toTensor().dataAsFloatArray }.toTypedArray()
+        return engine
+            .forward(rows)
+            .map { EValue.from(Tensor.fromBlob(it, longArrayOf(it.size.toLong()))) }
+            .toTypedArray()
     }
 
     fun destroy() {

@@ -10,7 +10,8 @@ class NativeEngine(path: String, threads: Int = 1) : Closeable {
 
     fun contract(): String = nativeContract(handle)
 
-    fun score(window: FloatArray): Float = nativeScore(handle, window)
+    /** The results of the method `forward`, each input one row. */
+    fun forward(inputs: Array<FloatArray>): Array<FloatArray> = nativeForward(handle, inputs)
 
     override fun close() {
         if (handle != 0L) nativeClose(handle)
@@ -21,7 +22,7 @@ class NativeEngine(path: String, threads: Int = 1) : Closeable {
 
     private external fun nativeContract(handle: Long): String
 
-    private external fun nativeScore(handle: Long, window: FloatArray): Float
+    private external fun nativeForward(handle: Long, inputs: Array<FloatArray>): Array<FloatArray>
 
     private external fun nativeClose(handle: Long)
 
