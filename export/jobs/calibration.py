@@ -180,7 +180,7 @@ def write_decisions(
             "speaker": utterance.speaker,
             "attack": utterance.attack,
             "key": "bonafide" if utterance.label == 1 else "spoof",
-            **decide(contract, utterance.name, raw).as_dict(),
+            **decide(contract, utterance.name, raw, _heard(contract, utterance)).as_dict(),
         }
         for part, utterance, raw in parts
     ]
@@ -188,6 +188,15 @@ def write_decisions(
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
+
+
+def _heard(contract: Contract | StreamingContract, utterance: Utterance) -> int | None:
+    """Samples that a stream's score comes from, no fewer than a decision needs; None of windows."""
+    if isinstance(contract, Contract):
+        return None
+    size = contract.stream.chunk_samples
+    whole = len(utterance.waveform) // size * size
+    return max(whole, contract.decision.calibration[0].samples)
 
 
 def upside_down(scores: Tensor, labels: Tensor) -> bool:

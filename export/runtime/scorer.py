@@ -121,13 +121,18 @@ def refusal(contract: AnyContract, meter: Meter) -> str | None:
     return None if contract.guards is None else contract.guards.refusal(meter)
 
 
-def decide(contract: Contract | StreamingContract, file: str, score: float) -> ScoredFile:
+def decide(
+    contract: Contract | StreamingContract, file: str, score: float, samples: int | None = None
+) -> ScoredFile:
     """What the raw score of a recording means.
 
     Raises:
         ArtefactError: if the contract turns it into no finite LLR.
     """
-    llr = contract.llr(score)
+    if isinstance(contract, StreamingContract):
+        llr = contract.llr(score, samples)
+    else:
+        llr = contract.llr(score)
     if not math.isfinite(llr):
         raise ArtefactError(f"{file}: scale·score + offset overflows at a score of {score:.6g}")
     return ScoredFile(
