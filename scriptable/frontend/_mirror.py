@@ -40,8 +40,8 @@ class Mirror(nn.Module):
         self.small = many <= _LARGEST
         if not self.small:
             few = many = 1
-        self.register_buffer("rows", _reversal(few), persistent=False)
-        self.register_buffer("columns", _reversal(many), persistent=False)
+        self.register_buffer("rows", _reversal(few))
+        self.register_buffer("columns", _reversal(many))
 
     def reverse(self, x: Tensor) -> Tensor:
         """The ``length`` samples of ``[B, 1, length]``, the last one first."""
