@@ -66,9 +66,21 @@ def _arithmetic(ct: Any, source: Source, method: str, program: ExportedProgram) 
     if source.precision == "float32":
         return ct.precision.FLOAT32
     inside = encoder_nodes(program, source.module)
-    if method == "forward" and not inside:
-        raise ValueError("precision: the encoder's operators cannot be told from the others")
+    if not inside:
+        if method == "forward":
+            raise ValueError("precision: the encoder's operators cannot be told from the others")
+        # Not a selection of nothing, which would still give its outputs in half precision.
+        return ct.precision.FLOAT32
     return ct.transform.FP16ComputePrecision(op_selector=lambda op: op.name in inside)
+
+
+def _in_float32(ct: Any, source: Source, program: ExportedProgram) -> list[Any] | None:
+    """What a function gives: left to itself, the converter rounds a score to half precision."""
+    if source.precision == "float32":
+        return None
+    values = [node.meta["val"] for node in program.graph_module.graph.output_node().args[0]]
+    floating = [value.is_floating_point() for value in values]
+    return [ct.TensorType(dtype=np.float32) for _ in values] if all(floating) else None
 
 
 def _results(program: ExportedProgram) -> list[dict[str, Any]]:
@@ -107,6 +119,7 @@ class CoreML(Backend):
                     program,
                     convert_to="mlprogram",
                     compute_precision=_arithmetic(ct, source, method, program),
+                    outputs=_in_float32(ct, source, program),
                     minimum_deployment_target=target,
                     skip_model_load=True,
                 )
