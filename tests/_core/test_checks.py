@@ -20,6 +20,11 @@ _ENCODER: dict[str, Any] = {
     "encoder": scriptable.LightCNN(40),
 }
 
+_STREAM: dict[str, Any] = {
+    "frontend": scriptable.LogMel(n_mels=24, hop_length=160, center=False),
+    "encoder": scriptable.CausalLightCNN(24),
+}
+
 # What the constructors need besides the value under test.
 MODULES: dict[str, dict[str, Any]] = {
     "AAMSoftmax": {"nout": 4, "nclasses": 3},
@@ -30,9 +35,11 @@ MODULES: dict[str, dict[str, Any]] = {
     "AttentiveStatisticsPooling": {"channels": 4},
     "CTCLoss": {"blank_index": 0},
     "CTCLossKD": {"blank_index": 0},
+    "CausalLightCNN": {"n_features": 24},
     "ContrastiveLoss": {"logit_temp": 0.1},
     "CrossEntropy": {"embedding_dim": 4},
     "EmbeddingPipeline": _ENCODER,
+    "FeatureNorm": {"n_features": 20},
     "Fusion": {"weights": [1.0, 2.0]},
     "Laplacian": {"kernel_size": 3},
     "LightCNN": {"n_features": 20},
@@ -46,10 +53,13 @@ MODULES: dict[str, dict[str, Any]] = {
     "P2SGrad": {"in_dim": 4},
     "PLDA": {"mean": torch.zeros(3), "within": _EYE, "between": _EYE},
     "PitWrapper": {"base_loss": nn.MSELoss(reduction="none")},
+    "RunningStatisticsPooling": {"channels": 4},
     "ScoreNorm": {"cohort": torch.randn(400, 4)},
     "ScorePipeline": {**_ENCODER, "head": scriptable.OCSoftmax(64)},
     "Softmax": {"nout": 4, "nclasses": 3},
     "SphereFace2": {"embedding_dim": 4, "n_classes": 3},
+    "StreamingEmbeddingPipeline": _STREAM,
+    "StreamingScorePipeline": {**_STREAM, "head": scriptable.OCSoftmax(64)},
     "TransducerLoss": {"blank_index": 0},
 }
 
