@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features, check_rank, check_size, check_whole
+from scriptable._core.checks import (
+    check_features,
+    check_not_negative,
+    check_rank,
+    check_size,
+    check_whole,
+)
 from scriptable.encoders.light_cnn import MaxFeatureMap
 from scriptable.encoders.pooling import RunningStatisticsPooling
 
@@ -98,6 +104,7 @@ class CausalLightCNN(nn.Module):
         super().__init__()
         check_whole("n_features", n_features)
         check_size("embedding_dim", embedding_dim)
+        check_not_negative("half_life", half_life)
         check_whole("stride", stride)
         if n_features < 8:
             raise ValueError(f"n_features: expected 8 or more, got {n_features}")
