@@ -6,6 +6,7 @@ file grows with every run; the tree's own state is ``COMMIT-changed`` while file
 """
 
 import json
+import math
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,14 +104,17 @@ def find(name: str, folder: Path = FOLDER) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    named = [*KEPT.glob(f"{name}*.json"), *folder.glob(f"{name}*.json")]
     # What was measured here goes before what the repository keeps.
-    found = {path.stem: path for path in named}
+    kept = [*KEPT.glob("*.json"), *folder.glob("*.json")]
+    found = {path.stem: path for path in kept if name and path.stem.startswith(name)}
     if name in found:
         return found[name]
     if len(found) != 1:
         places = f"{folder} and {KEPT.name}"
-        raise ValueError(f"{name}: expected a file, or a commit with one result in {places}")
+        raise ValueError(
+            f"{name or 'commit'}: expected a file, or a commit with one result in {places}, "
+            f"got {len(found) or 'none'}"
+        )
     return next(iter(found.values()))
 
 
@@ -122,12 +126,18 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text())
-        named = found["rows"].items()
-        if all(isinstance(name, str) and float(row["ratio"]) > 0 for name, row in named):
+        versions = found["versions"].values()
+        if all(map(_is_row, found["rows"].values())) and all(isinstance(v, str) for v in versions):
             return dict(found)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise ValueError(f"{path}: not a file of ratios, as a run of the benchmarks keeps it")
+
+
+def _is_row(row: Mapping[str, Any]) -> bool:
+    ratio = row["ratio"]
+    number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
+    return number and 0 < ratio < math.inf and isinstance(row["beside"], str)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Final, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from scriptable._core.checks import check_features, check_size
+from scriptable._core.checks import check_features, check_shape, check_size
 from scriptable.frontend.framing import FrontEnd, framing
 from scriptable.scoring import CosineScore
 
@@ -77,7 +77,7 @@ class _Stream(nn.Module):
     def embed(self, chunk: Tensor, state: Tensor) -> Tuple[Tensor, Tensor]:
         """Chunk ``[B, C]``, state ``[B, S]`` → embedding ``[B, D]``, state ``[B, S]``."""
         check_features("chunk", chunk, self.chunk_samples)
-        check_features("state", state, self.state_size)
+        check_shape("state", state, [chunk.size(0), self.state_size])
         count = state.narrow(1, 0, 1)
         samples = torch.cat([state.narrow(1, 1, self._kept), chunk], dim=1)
         last = samples.narrow(1, self.chunk_samples, self._kept)

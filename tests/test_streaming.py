@@ -293,5 +293,13 @@ def test_another_shape_is_refused() -> None:
     chunk, state = torch.zeros(1, CHUNK), pipeline.initial_state()
     with pytest.raises(ValueError, match=r"chunk: expected shape \[B, 2560\], got \[1, 2559\]"):
         pipeline(chunk[:, 1:], state)
-    with pytest.raises(ValueError, match=rf"state: expected shape \[B, {pipeline.state_size}\]"):
+    with pytest.raises(ValueError, match=rf"state: expected shape \[1, {pipeline.state_size}\]"):
         pipeline(chunk, state[:, 1:])
+    expected = rf"state: expected shape \[2, {pipeline.state_size}\], got \[1, "
+    with pytest.raises(ValueError, match=expected):
+        pipeline(chunk.repeat(2, 1), state)
+
+
+def test_a_half_life_is_named_as_it_was_given() -> None:
+    with pytest.raises(ValueError, match=r"^half_life: expected a value of 0 or above, got -1"):
+        CausalLightCNN(16, 8, half_life=-1.0)

@@ -23,7 +23,7 @@ app = typer.Typer(
     help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 # Tables are for reading: a pipe has no width, and rich's 80 columns would cut them.
 out = Console(width=None if sys.stdout.isatty() else 160)

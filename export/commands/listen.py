@@ -4,6 +4,8 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,10 @@ from export.commands._app import app, note, out
 from export.commands.score import TRUST
 from export.errors import InputError
 from export.text import printable
+
+_EXPECTED = "pipe in 16-bit PCM, mono, without a header"
+# Of a WAV file, which would be heard as a click, and of what is compressed, as noise.
+_HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS")
 
 
 @app.command()
@@ -36,6 +42,9 @@ def listen(
     note(*scorer.notes)
     rate = scorer.contract.audio.sample_rate
     show = Lines(rate, as_json)
+    # None where whoever started this closed it.
+    if sys.stdin is None:
+        raise InputError(f"stdin: is closed; {_EXPECTED}")
     blocks = _microphone(rate) if sys.stdin.isatty() else _pipe(sys.stdin.buffer)
     try:
         for block, at in blocks:
@@ -48,7 +57,7 @@ def listen(
     if scorer.restarts:
         note(f"the stream began anew {scorer.restarts} times, after long gaps")
     if scorer.position == 0:
-        raise InputError("stdin: no samples; pipe in 16-bit PCM, mono, without a header")
+        raise InputError(f"stdin: no samples; {_EXPECTED}")
 
 
 class Lines:
@@ -87,12 +96,19 @@ class Lines:
 
 
 def _pipe(stream: Any) -> Iterator[tuple[Any, int | None]]:
-    """Samples as they come; half a sample at the end is left out."""
+    """Samples as they come; half a sample at the end is left out.
+
+    Raises:
+        InputError: if it begins with the header of an audio file.
+    """
     import numpy as np
     import torch
 
+    begins = stream.read(4)
+    if begins in _HEADERS:
+        raise InputError(f"stdin: begins with {begins.decode()}, as a file does; {_EXPECTED}")
     rest = b""
-    while data := stream.read1(1 << 16):
+    for data in chain([begins], iter(partial(stream.read1, 1 << 16), b"")):
         data = rest + data
         whole = len(data) // 2 * 2
         rest = data[whole:]

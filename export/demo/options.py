@@ -1,5 +1,6 @@
 """What the demos of all tasks share: options and corpus."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,10 @@ def check(options: Options) -> None:
         raise InputError(f"task: expected one of {', '.join(TASKS)}, got {options.task}")
     options.precisions.check()
     options.precisions.check_task(options.task)
+    if not math.isfinite(options.false_alarms_per_hour):
+        raise InputError(
+            f"false-alarms-per-hour: expected a finite number, got {options.false_alarms_per_hour}"
+        )
     for package in ("jinja2", "matplotlib"):
         require(package)
     if options.out.exists() and not options.out.is_dir():

@@ -66,6 +66,8 @@ def run(options: Options, progress: Progress) -> Result:
     settings = options.settings
     guards = observed((u.waveform for u in parts.train), settings.sample_rate)
     about = About(settings.sample_rate, settings.hop, guards=guards, caution=caution)
+    # Before the training: its audio may be unreadable.
+    reduced = reduction(options, parts.train)
     speaker = train_speaker(settings, live, progress)
     module: EmbeddingPipeline | SASVPipeline
     if options.task == "verification":
@@ -82,7 +84,7 @@ def run(options: Options, progress: Progress) -> Result:
         contract=contract,
         row=verifier_row(module, _STEMS[options.task]),
         speech=audio_for_parity(options, parts.test),
-        reduction=reduction(options, parts.train),
+        reduction=reduced,
         trials=trial_list(test, raw_scores(scored)),
         write_scores=lambda path: write_scores(lines_of(test, scored), path, "csv"),
         notes=(caution, *corpus.notes, *parts.notes),

@@ -28,6 +28,8 @@ def run(options: Options, progress: Progress) -> Result:
     corpus = read_corpus(options, progress)
     settings = options.settings
     parts = three_parts(corpus.utterances, HELD_OUT, settings.seed)
+    # Before the training: its audio may be unreadable.
+    reduced = reduction(options, parts.train)
     pipeline = train(settings, parts.train, progress)
     named = {"train": parts.train, "calibrate": parts.calibrate, "held_out": parts.test}
     if parts.calibrate is parts.test:
@@ -54,7 +56,7 @@ def run(options: Options, progress: Progress) -> Result:
         contract=contract,
         row=scorer_row(pipeline, STEM),
         speech=audio_for_parity(options, parts.test),
-        reduction=reduction(options, parts.train),
+        reduction=reduced,
         trials=scorer_trials(parts.test, raw["held_out"]),
         write_scores=partial(write_decisions, scored, contract),
         notes=(*corpus.notes, *parts.notes, *_warnings(rate)),

@@ -266,15 +266,17 @@ def _sealed(path: Path, artefact: Artefact, contract: AnyContract) -> AnyContrac
 
 
 def _check_shape(path: Path, artefact: Artefact, contract: AnyContract) -> None:
-    """The contract's windows against what the model takes, before any is cut."""
-    shape = artefact.input_shape("forward")
+    """The sizes in the contract against what the model takes, before anything is cut."""
     if isinstance(contract, StreamingContract):
-        what, size = "chunks", contract.stream.chunk_samples
+        stream = contract.stream
+        sizes = [("chunks", stream.chunk_samples), ("a state", stream.state_size)]
     else:
-        what, size = "windows", contract.windows.num_samples
-    if shape is not None and (
-        len(shape) != 2 or shape[0] not in (1, None) or shape[1] not in (size, None)
-    ):
-        raise ArtefactError(
-            f"{path}: takes {what} of shape {list(shape)}, its contract cuts [1, {size}]"
-        )
+        sizes = [("windows", contract.windows.num_samples)]
+    for at, (what, size) in enumerate(sizes):
+        shape = artefact.input_shape("forward", at)
+        if shape is not None and (
+            len(shape) != 2 or shape[0] not in (1, None) or shape[1] not in (size, None)
+        ):
+            raise ArtefactError(
+                f"{path}: takes {what} of shape {list(shape)}, its contract says [1, {size}]"
+            )

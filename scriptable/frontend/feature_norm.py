@@ -24,7 +24,7 @@ class FeatureNorm(nn.Module):
         - x: ``[B, F, T]``; result: the same.
 
     Raises:
-        ValueError: if the features have another shape, or those to fit on are not finite.
+        ValueError: if the features have another shape, or those to fit on are none or not finite.
 
     Reference:
         Viikki and Laurila, "Cepstral domain segmental feature vector normalization for noise robust
@@ -56,8 +56,10 @@ class FeatureNorm(nn.Module):
     def fit(self, features: Tensor) -> "FeatureNorm":
         """Take the statistics of features ``[B, F, T]``; one that is constant is only centred."""
         self.check("features", features)
+        if features.numel() == 0:
+            raise ValueError(f"features: expected a frame or more, got {list(features.shape)}")
         if not bool(torch.isfinite(features).all()):
-            raise ValueError("features: expected finite numbers")
+            raise ValueError("features: expected finite numbers, got NaN or infinity among them")
         wide = features.detach().double()
         mean = wide.mean([0, 2]).unsqueeze(1)
         # About the mean, so that what is large beside its spread keeps its digits.

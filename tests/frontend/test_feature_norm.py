@@ -44,6 +44,10 @@ def test_shapes_and_values_that_cannot_be_are_refused() -> None:
         norm.fit(torch.zeros(1, 2, 5))
     with pytest.raises(ValueError, match=r"^features: expected finite numbers"):
         norm.fit(torch.full((1, 3, 5), float("nan")))
+    for shape in ((1, 3, 0), (0, 3, 5)):
+        with pytest.raises(ValueError, match=r"^features: expected a frame or more, got \["):
+            norm.fit(torch.zeros(shape))
+    assert not bool(norm.mean.any()) and bool((norm.scale == 1).all()), "left as it was"
     for size in (0, 2.5):
         with pytest.raises(ValueError, match=r"^n_features: "):
             FeatureNorm(size)  # type: ignore[arg-type]

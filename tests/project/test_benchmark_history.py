@@ -147,8 +147,33 @@ def test_commits_are_found_by_their_beginning(tmp_path: Path) -> None:
             history.find(name, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["", "*", "**", "/none/a.json", "none/a.json", ".."])
+def test_what_is_neither_a_file_nor_a_commit_is_a_bad_usage(name: str, tmp_path: Path) -> None:
+    keep(tmp_path, "aaa111", document())
+    with pytest.raises(ValueError, match=r"expected a file, or a commit with one .* got none$"):
+        history.find(name, tmp_path)
+
+
+def kept_text(ratio: str = "1.0", beside: str = '"x 1"', versions: str = '{"torch": "1"}') -> str:
+    row = f'{{"ratio": {ratio}, "beside": {beside}}}'
+    return f'{{"versions": {versions}, "rows": {{"a": {row}}}}}'
+
+
+def test_the_shape_of_a_kept_file_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(kept_text())
+    assert run(path, path).exit_code == 0
+
+
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"rows": {"a": {}}}', '{"rows": {"a": {"ratio": 0}}}']
+    "text",
+    [
+        *("", "{", "[]", "[" * 100_000, '{"rows": {}}'),
+        *(kept_text(ratio=r) for r in ("0", "-1", '"2"', "true", "NaN", "Infinity", "null")),
+        *(kept_text(beside="3"), kept_text(versions='["torch"]'), kept_text(versions='{"a": 1}')),
+        kept_text().replace('"beside"', '"reason"'),
+    ],
+    ids=lambda text: text[:80],
 )
 def test_another_file_is_a_bad_usage(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.json"

@@ -30,6 +30,7 @@ RECORD_KEYS = [
     "bytes",
     "seconds",
     "reason",
+    "precision",
 ]
 LADDER_KEYS = {
     "artifact",

@@ -1,5 +1,6 @@
 #include "listen.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
@@ -7,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "error.h"
 #include "results.h"
@@ -16,6 +18,8 @@ namespace spoof {
 namespace {
 
 constexpr const char* kExpected = "pipe in 16-bit PCM, mono, without a header";
+// Of a WAV file, which would be heard as a click, and of what is compressed, as noise.
+constexpr std::array<std::string_view, 4> kHeaders = {"RIFF", "RF64", "fLaC", "OggS"};
 
 void print(const Verdict& verdict, const Contract& contract, bool json) {
   if (json) {
@@ -39,25 +43,43 @@ std::size_t read_some(std::uint8_t* bytes, std::size_t most) {
   }
 }
 
+void refuse_header(std::string_view begins) {
+  for (const auto header : kHeaders)
+    if (begins == header)
+      throw Error("stdin: begins with " + std::string(header) + ", as a file does; " + kExpected);
+}
+
 }  // namespace
+
+void check_stdin() {
+  if (fcntl(STDIN_FILENO, F_GETFD) == -1)
+    throw Error(std::string("stdin: is closed; ") + kExpected);
+}
 
 void listen(StreamScorer& scorer, bool json) {
   if (isatty(STDIN_FILENO)) throw Error(std::string("stdin: is a terminal; ") + kExpected);
   const auto tell = [&](const Verdict& verdict) { print(verdict, scorer.contract(), json); };
   std::array<std::uint8_t, 1 << 16> bytes;
   std::vector<float> block;
-  // Half a sample at the end is left out.
-  std::size_t rest = 0;
-  while (const std::size_t count = read_some(bytes.data() + rest, bytes.size() - rest)) {
-    const std::size_t held = rest + count;
+  std::size_t held = 0;
+  while (held < 4) {
+    const std::size_t count = read_some(bytes.data() + held, 4 - held);
+    if (count == 0) break;
+    held += count;
+  }
+  refuse_header({reinterpret_cast<const char*>(bytes.data()), held});
+  for (std::size_t count = held; count != 0;) {
     block.clear();
     for (std::size_t i = 0; i + 1 < held; i += 2) {
       const auto sample = static_cast<std::int16_t>(bytes[i] | bytes[i + 1] << 8);
       block.push_back(static_cast<float>(sample) / 32768.0F);
     }
-    rest = held % 2;
+    // Half a sample at the end is left out.
+    const std::size_t rest = held % 2;
     if (rest != 0) bytes[0] = bytes[held - 1];
     scorer.hear(block, tell);
+    count = read_some(bytes.data() + rest, bytes.size() - rest);
+    held = rest + count;
   }
   if (scorer.position() == 0) throw Error(std::string("stdin: no samples; ") + kExpected);
 }

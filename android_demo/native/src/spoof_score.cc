@@ -80,6 +80,7 @@ Arguments read_arguments(int argc, char** argv) {
   // A stream is of no file.
   const int words = argc - optind;
   if (arguments.stream ? words != 1 : words < 2) throw spoof::Error(kUsage);
+  if (arguments.stream) spoof::check_stdin();
   arguments.model = argv[optind];
   arguments.recordings.assign(argv + optind + 1, argv + argc);
   return arguments;

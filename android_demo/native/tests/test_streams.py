@@ -156,6 +156,25 @@ def test_nothing_to_hear_is_bad_input(stream: Path) -> None:
         assert ran.err == f"{VERIFIED}\nerror: stdin: no samples; {EXPECTED}\n"
     ran = listen("--json", "--stream", stream, pcm=pcm16(voice(CHUNK - 1)))
     assert (ran.code, ran.out) == (0, ""), "too short for a chunk, and no fault"
+    ran = listen("--stream", stream, pcm=torch.zeros(2, dtype=torch.int16))
+    assert (ran.code, ran.out) == (0, ""), "no longer than a header, and heard"
+
+
+def test_the_model_is_not_heard_where_stdin_is_closed(stream: Path) -> None:
+    program = built("native", "spoof_score")
+    ran = run("sh", "-c", 'exec "$@" <&-', "sh", program, "--stream", stream)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: stdin: is closed; {EXPECTED}\n"
+
+
+@pytest.mark.parametrize("header", ["RIFF", "RF64", "fLaC", "OggS"])
+def test_an_audio_file_is_not_heard_as_samples(header: str, stream: Path) -> None:
+    begins = torch.frombuffer(bytearray(header.encode()), dtype=torch.int16)
+    ran = listen("--stream", stream, pcm=torch.cat([begins, pcm16(voice(2 * CHUNK))]))
+    assert ran.code == 2 and ran.out == ""
+    assert (
+        ran.err == f"{VERIFIED}\nerror: stdin: begins with {header}, as a file does; {EXPECTED}\n"
+    )
 
 
 EXPECTED = "pipe in 16-bit PCM, mono, without a header"

@@ -339,7 +339,7 @@ def test_windows_are_held_against_the_model_before_any_is_cut(name: str, tmp_pat
     document["windows"]["num_samples"] = 4001
     path = tmp_path / f"wrong{usable(name).suffix}"
     save_as(name, pipeline, json.dumps(document), path)
-    with pytest.raises(ArtefactError, match=r"takes windows of shape .*4000\], its contract cuts"):
+    with pytest.raises(ArtefactError, match=r"takes windows of shape .*4000\], its contract says"):
         load_scorer(path)
 
 

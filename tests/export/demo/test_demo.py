@@ -345,6 +345,10 @@ REFUSED = {
         ["--protocol", "protocol.txt", "--audio", "audio", "--speech", "audio"],
         "either --speech or --protocol",
     ),
+    "endless alarms": (
+        ["--task", "streaming", "--false-alarms-per-hour", "inf"],
+        "false-alarms-per-hour: expected a finite number, got inf",
+    ),
     "unknown head": (["--head", "Softmin"], "expected one of OCSoftmax, AMSoftmax"),
     "missing folder": (["--speech", "nowhere"], "nowhere: no such folder"),
     "empty folder": (["--speech", "empty"], "empty: contains no .wav or .flac file"),
@@ -376,6 +380,24 @@ def test_bad_options_are_one_line_and_write_nothing(
     assert_refused(ran, said)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.rglob("spoof_scorer*"))
+
+
+def test_calibration_audio_is_read_before_the_training(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("export.demo.spoofing.train", train)
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    (folder / "a.wav").write_text("no audio")
+    out = tmp_path / "out"
+    source = ("--protocol", write_protocol(tmp_path, LINES), "--audio", tmp_path / "audio")
+    chosen = ("--precision", "int8", "--calibration-audio", folder)
+    ran = command("demo", *source, *chosen, "--out", out)
+    assert_refused(ran, f"{folder / 'a.wav'}: not readable as audio")
+    assert not out.exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_at_once(

@@ -238,6 +238,28 @@ def test_a_pipe_without_samples_is_refused(
         assert ran.code == 2 and "stdin: no samples" in ran.err and ran.out == ""
 
 
+@pytest.mark.parametrize("header", ["RIFF", "RF64", "fLaC", "OggS"])
+def test_an_audio_file_is_not_heard_as_samples(
+    header: str, path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = listened(command, monkeypatch, header.encode() + bytes(4 * CHUNK), path)
+    assert ran.code == 2 and ran.out == ""
+    assert f"stdin: begins with {header}, as a file does; pipe in 16-bit PCM" in ran.err
+
+
+def test_a_closed_stdin_is_refused(
+    path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    ran = command("listen", path)
+    assert ran.code == 2 and ran.out == ""
+    assert ran.err.splitlines()[-1].startswith("error: stdin: is closed; pipe in 16-bit PCM")
+
+
+def test_the_help_names_the_whole_package(command: Command) -> None:
+    assert "scriptable-speech[listen]" in command("listen", "--help").out
+
+
 def test_golden_streams_are_what_the_file_gives(
     path: Path, tmp_path: Path, command: Command
 ) -> None:

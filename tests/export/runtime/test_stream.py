@@ -8,7 +8,7 @@ from artefact_helpers import voice, write_wav
 from stream_helpers import CHUNK, RATE, ROWS, THRESHOLD, save_stream, stream_contract, tiny_stream
 from torch import Tensor
 
-from export.backends import Artefact, Inputs
+from export.backends import Artefact, Inputs, Source, all_backends, save
 from export.bulk.judges import open_judge
 from export.catalog import draw
 from export.errors import ArtefactError, InputError
@@ -199,3 +199,21 @@ def test_channels_that_cancel_are_refused_as_of_any_recording(tmp_path: Path) ->
     result, notes = scorer.score_file(wav)
     assert result.decision == "undecided" and str(result.reason).startswith("channels cancel")
     assert notes == ("mixed down from 2 channels",)
+
+
+@pytest.mark.parametrize("name", ["torchscript", "torch_export", "onnx"])
+def test_sizes_that_the_model_has_not_are_refused_at_loading(name: str, tmp_path: Path) -> None:
+    pipeline = tiny_stream()
+    right = stream_contract(pipeline)
+    backend = all_backends()[name]
+    if reason := backend.unavailable():
+        pytest.skip(reason)
+    inputs = (torch.zeros(1, CHUNK), pipeline.initial_state())
+    for what, wrong in (("chunks", {"chunk_samples": 1280}), ("a state", {"state_size": 7})):
+        contract = right.model_copy(update={"stream": right.stream.model_copy(update=wrong)})
+        path = tmp_path / f"x{backend.suffix}"
+        source = Source(pipeline, {"forward": inputs}, contract.model_dump_json())
+        save(backend, source, path)
+        with pytest.raises(ArtefactError, match=f"takes {what} of shape .* its contract says"):
+            load_stream_scorer(path)
+        path.unlink()
