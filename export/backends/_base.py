@@ -150,8 +150,11 @@ class Artefact(ABC):
     def contract(self) -> str:
         """The contract's JSON text, or an empty string when the file carries none."""
 
-    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
-        """Of the first input; None stands for a size left open, or for a file that does not say."""
+    def input_shape(self, method: str, place: int = 0) -> tuple[int | None, ...] | None:
+        """Of one input; None stands for a size left open, or for a file that does not say.
+
+        A method that the file has not has no inputs: None.
+        """
         return None
 
     def weights(self) -> dict[str, Tensor] | None:

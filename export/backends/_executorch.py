@@ -60,10 +60,10 @@ class ExecuTorchArtefact(Artefact):
             return ""
         return read(self._path, lambda: str(self._methods[CONTRACT_METHOD].execute([])[0]))
 
-    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+    def input_shape(self, method: str, place: int = 0) -> tuple[int | None, ...] | None:
         """As the program declares it; of an open batch, the most."""
         try:
-            sizes = self._methods[method].metadata.input_tensor_meta(0).sizes()
+            sizes = self._methods[method].metadata.input_tensor_meta(place).sizes()
         except (KeyError, RuntimeError, IndexError):
             return None
         return (None, *sizes[1:])

@@ -48,11 +48,16 @@ class TorchScriptArtefact(Artefact):
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             return flatten(getattr(self._module, method)(*inputs))
 
-    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+    def input_shape(self, method: str, place: int = 0) -> tuple[int | None, ...] | None:
         """Of a pipeline, which holds its number of samples; TorchScript itself keeps no shape."""
-        # Of a pipeline's window, or of a stream's chunk.
-        size = getattr(self._module, "num_samples", getattr(self._module, "chunk_samples", None))
-        return (None, size) if isinstance(size, int) and method == "forward" else None
+        if method not in ("forward", "live") or not hasattr(self._module, method):
+            return None
+        # Of a pipeline's window, or of a stream's chunk and state.
+        names = ("num_samples", "chunk_samples") if method == "forward" else ("chunk_samples",)
+        found = [
+            getattr(self._module, name, None) for name in (("state_size",) if place else names)
+        ]
+        return next(((None, size) for size in found if isinstance(size, int)), None)
 
     def contract(self) -> str:
         """The contract kept as an extra file of the archive."""

@@ -213,10 +213,10 @@ class CoreMLArtefact(Artefact):
             found = self.models[method].predict(given)
         return [torch.as_tensor(np.asarray(found[n])) for n in function.block.outputs]
 
-    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+    def input_shape(self, method: str, place: int = 0) -> tuple[int | None, ...] | None:
         """As the package declares it."""
         inputs = self.function(method).inputs if method in self.results else []
-        return inputs[0].shape if inputs else None
+        return inputs[place].shape if place < len(inputs) else None
 
     def contract(self) -> str:
         """The text in the package's user metadata."""

@@ -72,9 +72,9 @@ class OnnxArtefact(Artefact):
         metadata = self._session.get_modelmeta().custom_metadata_map
         return str(metadata.get(_CONTRACT, ""))
 
-    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+    def input_shape(self, method: str, place: int = 0) -> tuple[int | None, ...] | None:
         """As the graph declares it."""
-        slot = self._inputs.get(f"{method}.{_IN}.0")
+        slot = self._inputs.get(f"{method}.{_IN}.{place}")
         if slot is None:
             return None
         return tuple(size if isinstance(size, int) else None for size in slot.shape)

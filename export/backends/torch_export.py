@@ -37,12 +37,14 @@ class ExportedArtefact(Artefact):
         with torch.no_grad():
             return flatten(self._modules[_FORWARD if method == "forward" else method](*inputs))
 
-    def input_shape(self, method: str) -> tuple[int | None, ...] | None:
+    def input_shape(self, method: str, place: int = 0) -> tuple[int | None, ...] | None:
         """As the program declares it."""
-        program = self._programs[_FORWARD if method == "forward" else method]
-        (first, *_) = program.graph_signature.user_inputs
+        program = self._programs.get(_FORWARD if method == "forward" else method)
+        if program is None:
+            return None
+        names = program.graph_signature.user_inputs[place : place + 1]
         for node in program.graph.nodes:
-            if node.op == "placeholder" and node.name == first:
+            if node.op == "placeholder" and node.name in names:
                 return tuple(size if type(size) is int else None for size in node.meta["val"].shape)
         return None
 
