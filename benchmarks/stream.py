@@ -1,6 +1,7 @@
 """A chunk of a stream beside a window a hop, and an hour's drift: ``python -m benchmarks.stream``.
 
-The scorers are the demo's, untrained: what they cost does not depend on their weights. Both run
+The scorers are the demo's, untrained: what they cost does not depend on their weights. One hears
+chunks, one windows, and one windows whose frames are computed once. All run
 from their XNNPACK files on one thread, in interleaved rounds.
 """
 
@@ -31,11 +32,12 @@ from benchmarks.device import (
 from export import backends
 from export.backends import Artefact, Source
 from export.corpus import BONA_FIDE, synthetic_corpus
-from export.demo.training import Settings, build_stream
+from export.demo.training import Settings, build_pipeline, build_stream
 from export.jobs.latency import use_one_thread
+from export.jobs.live import with_live
 from export.runtime.contract import Audio, StreamingContract, versions, weights_sha256
 from export.runtime.stream_parts import ElapsedCalibration, Stream, StreamDecision
-from scriptable import StreamingScorePipeline
+from scriptable import CachedScorePipeline, StreamingScorePipeline
 
 TARGET = 0.12
 MOST_BYTES = 16 * 1024
@@ -83,27 +85,44 @@ def _contract(settings: Settings, pipeline: StreamingScorePipeline) -> Streaming
     )
 
 
+def export_cached(settings: Settings, path: Path) -> CachedScorePipeline:
+    """The demo's scorer of windows, untrained, with frames that a stream computes once."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        pipeline = with_live(build_pipeline(settings), settings.sample_rate)
+    live = (torch.zeros(1, pipeline.chunk_samples), pipeline.initial_state())
+    methods = {"forward": (torch.zeros(1, settings.num_samples),), "live": live}
+    backends.save(backends.all_backends()["executorch_xnnpack"], Source(pipeline, methods), path)
+    return pipeline
+
+
 def measure(rounds: int) -> dict[str, Any]:
     """Time a chunk and a window, state, start."""
     settings = Settings()
     use_one_thread()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        stream, scorer = Path(folder) / "stream.xnnpack.pte", Path(folder) / "scorer.xnnpack.pte"
+        names = ("stream", "scorer", "cached")
+        stream, scorer, shared = (Path(folder) / f"{name}.xnnpack.pte" for name in names)
         pipeline = export_stream(settings, stream)
         export_scorer(settings, scorer)
+        cached = export_cached(settings, shared)
         _, live = backends.load(stream)
+        _, once = backends.load(shared)
         _, windowed = backends.load(scorer)
         chunk, state = window(settings.chunk_samples), pipeline.initial_state()
         whole = window(settings.num_samples)
+        piece, past = window(cached.chunk_samples), cached.initial_state()
         calls = {
             "chunk": repeated(lambda: live.run("forward", (chunk, state))),
             "window": repeated(lambda: windowed.run("forward", (whole,))),
+            "cached": repeated(lambda: once.run("live", (piece, past))),
             "eager chunk": repeated(lambda: pipeline(chunk, state)),
         }
         timed: dict[str, Timed] = latencies(calls, rounds, "chunk")
         in_cpp = _measure_native(stream, scorer, rounds)
         starts = [_start(stream, pipeline) for _ in range(STARTS)]
-        size = stream.stat().st_size
+        size, cached_size = stream.stat().st_size, shared.stat().st_size
+        window_size = scorer.stat().st_size
     seconds = settings.chunk_samples / settings.sample_rate
     return {
         "chunk_seconds": seconds,
@@ -113,6 +132,10 @@ def measure(rounds: int) -> dict[str, Any]:
         "state_bytes": 4 * pipeline.state_size,
         "load_to_first_score_ms": 1e3 * statistics.median(starts),
         "bytes": size,
+        "cached_over_window": timed["cached"].ms / timed["window"].ms,
+        "cached_bytes": cached_size,
+        "window_bytes": window_size,
+        "cached_past_bytes": 4 * cached.state_size,
         **in_cpp,
     }
 
@@ -217,6 +240,10 @@ def print_tables(found: dict[str, Any]) -> None:
             print(f"real-time factor of C++ {chunk_ms / 1e3 / found['chunk_seconds']:.4f}")
             print(f"C++ load to first score {found['native_load_to_first_score_ms']:.1f} ms")
         print(f"file                 {found['bytes'] / 1e3:.0f} kB")
+        print(f"cached over window   {found['cached_over_window']:.3f}")
+        print(f"cached, past         {found['cached_past_bytes']} bytes")
+        sizes = found["cached_bytes"] / 1e3, found["window_bytes"] / 1e3
+        print(f"cached, file         {sizes[0]:.0f} kB, of windows alone {sizes[1]:.0f} kB")
     for name, worst in found.get("drift", {}).items():
         said = ", ".join(f"{key} {value:.1e}" for key, value in worst.items())
         print(f"drift over {found['drift_seconds']:g} s, {name}: {said}")

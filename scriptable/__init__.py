@@ -5,6 +5,7 @@ take tensors by position, and shapes never depend on values. The public names, f
 """
 
 from scriptable._core.reduction import truncate
+from scriptable.cached import CachedScorePipeline
 from scriptable.config import ConfigError, build_loss, register_loss
 from scriptable.encoders.aasist import AASIST
 from scriptable.encoders.adapted import AdaptedEncoder
@@ -194,6 +195,7 @@ __all__ = [
     "BCELoss",
     "CTCLoss",
     "CTCLossKD",
+    "CachedScorePipeline",
     "Calibration",
     "CausalLightCNN",
     "CepstralNorm",

@@ -23,7 +23,7 @@ _HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS")
 
 @app.command()
 def listen(
-    artifact: Annotated[Path, typer.Argument(help="A saved scorer of streams, of any backend.")],
+    artifact: Annotated[Path, typer.Argument(help="A saved scorer, of any backend.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each chunk.")
     ] = False,
@@ -32,13 +32,15 @@ def listen(
     """Score the microphone, or 16-bit PCM on stdin, chunk by chunk as it comes.
 
     What is piped in is mono, little-endian, without a header, at the sample rate of the contract.
+    A scorer of windows gives the score of the last window: every 160 ms if it was exported with
+    --live cached, else at every hop of its windows.
     Without a pipe the microphone is heard until Ctrl-C (pip install 'scriptable-speech[listen]').
 
     Example: scriptable listen build/demo-streaming/stream_scorer.xnnpack.pte
     """
-    from export.runtime.stream import load_stream_scorer
+    from export.runtime.live import load_live_scorer
 
-    scorer = load_stream_scorer(artifact, trust)
+    scorer = load_live_scorer(artifact, trust)
     note(*scorer.notes)
     rate = scorer.contract.audio.sample_rate
     show = Lines(rate, as_json)

@@ -73,6 +73,10 @@ def model(
     precision: Precision = None,
     calibration_audio: CalibrationAudio = None,
     force: Force = False,
+    live: Annotated[
+        Optional[str],
+        typer.Option(help="Of task: spoofing: cached, a method that hears a stream by chunks."),
+    ] = None,
 ) -> None:
     """Export a model of your own: configuration and weights in, proven files and a report out.
 
@@ -107,6 +111,7 @@ def model(
         enrolment,
         countermeasure,
         Precisions(tuple(precision or ["float32"]), calibration_audio, force),
+        live,
     )
     with progress_bar() as progress:
         result = job.run(options, progress)

@@ -10,6 +10,7 @@ from export.extras import require
 from export.jobs import sasv, spoofing, verification
 from export.jobs.checkpoint import load_checkpoint
 from export.jobs.config_file import Scorer, read_config
+from export.jobs.live import with_live
 from export.jobs.options import Options
 from export.jobs.precisions import own_trials
 from export.jobs.publish import Product, publish
@@ -75,6 +76,8 @@ def _product(options: Options, scorer: Scorer, progress: Progress) -> Product:
     # Scripting would drop a weight norm by itself, and the file's weights with it.
     pipeline = with_plain_weights(scorer.pipeline)
     if isinstance(pipeline, ScorePipeline):
+        if options.live is not None:
+            pipeline = with_live(pipeline, scorer.sample_rate)
         return spoofing.make_product(options, scorer, pipeline, progress)
     speaker = speaker_of(pipeline)
     folder, rate = options.config.parent, scorer.sample_rate

@@ -7,6 +7,7 @@ from pathlib import Path
 from export.backends import Backend
 from export.budget import GENEROUS
 from export.errors import InputError
+from export.jobs.live import check_live
 from export.jobs.precisions import Precisions
 from export.jobs.threshold import ThresholdChoice
 
@@ -34,6 +35,8 @@ class Options:
     countermeasure: Path | None = None
     """Weights of the countermeasure, where ``checkpoint`` holds the speaker half alone."""
     precisions: Precisions = field(default_factory=Precisions)
+    live: str | None = None
+    """``cached``: the file has a method for streams, too; None: it has not."""
 
     def check(self) -> None:
         """Refuse options that do not go together.
@@ -52,6 +55,7 @@ class Options:
         if self.countermeasure is not None and self.checkpoint is None:
             raise InputError("countermeasure: give --checkpoint, too, with the speaker half")
         self.precisions.check()
+        check_live(self.live, self.precisions.names)
         if self._uncalibrated and self.protocol is None:
             raise InputError(f"{_CALIBRATE}, or --protocol and --audio")
 
@@ -69,6 +73,8 @@ class Options:
             raise InputError(f"enrolment: {self.config} is of task: spoofing, which enrols nobody")
         if self.countermeasure is not None and task != "sasv":
             raise InputError(f"countermeasure: {self.config} is of task: {task}, not sasv")
+        if self.live is not None and task != "spoofing":
+            raise InputError(f"live: {self.config} is of task: {task}, not spoofing")
         self.precisions.check_task(task)
         if self._uncalibrated and task != "spoofing":
             raise InputError(_CALIBRATE)

@@ -12,6 +12,7 @@ from export.catalog import Row
 from export.corpus import BONA_FIDE, Utterance
 from export.errors import InputError
 from export.files import staged_folder
+from export.jobs.live import check_live, with_live
 from export.jobs.precisions import Precisions
 from export.jobs.reduced import Job, Reduction, able, write_judged
 from export.jobs.speaker_contract import About, decided, speaker_contract, verifier_row
@@ -42,6 +43,7 @@ def ship(
     precisions: Sequence[str] = ("float32",),
     calibration: Tensor | None = None,
     force: bool = False,
+    live: str | None = None,
 ) -> list[Record]:
     """Write a trained scorer for every backend, load each file afresh and compare it with eager.
 
@@ -63,16 +65,21 @@ def ship(
         calibration: audio ``[C, N]`` as the deployment's, none of it in ``windows``, which int8
             chooses its ranges on.
         force: write what is refused for its decisions, too; its contract says so.
+        live: ``"cached"``: each file has a method ``live`` beside ``forward``, too, see
+            :class:`scriptable.CachedScorePipeline`.
 
     Returns:
         One record for each comparison; a ``status`` of ``fail`` is a file not to be shipped.
 
     Raises:
-        InputError: if a shape is wrong, the held-out scores cannot be calibrated, or a precision
-            cannot be written.
+        InputError: if a shape is wrong, the held-out scores cannot be calibrated, a precision
+            cannot be written, or ``live`` is asked of parts that cannot.
     """
     reduction = _reduction(pipeline, precisions, calibration, force)
+    check_live(live, precisions)
     pipeline = with_plain_weights(pipeline).eval()
+    if live is not None:
+        pipeline = with_live(pipeline, sample_rate)
     scores = _answers(pipeline, windows, "labels", labels).double()
     hop, guards = max(1, pipeline.num_samples // 2), observed(windows, sample_rate)
     contract = make_contract(pipeline, sample_rate, hop, scores, labels, threshold, guards)

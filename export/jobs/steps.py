@@ -17,13 +17,14 @@ from export.budget import Budget
 from export.catalog import Row, draw
 from export.corpus import Utterance
 from export.jobs.latency import medians, use_one_thread
+from export.jobs.live import live_draws
 from export.parity import check as parity
 from export.parity.record import Record
 from export.progress import Progress, silent, tracked
 from export.report.result import ArtefactSummary
 from export.runtime.contract import AnyContract
 from export.runtime.scorer import load_scorer
-from scriptable import ScorePipeline, average_windows, cut_windows
+from scriptable import CachedScorePipeline, ScorePipeline, average_windows, cut_windows
 
 MOST_COMPARED = 40
 
@@ -87,12 +88,13 @@ def scorer_row(pipeline: ScorePipeline, stem: str) -> Row:
     def window(generator: Generator) -> Inputs:
         return (draw.waveform(generator, 1, n),)
 
+    live, spoken = live_draws(pipeline) if isinstance(pipeline, CachedScorePipeline) else ({}, {})
     return Row(
         entry="ScorePipeline",
         variant=stem,
         module=lambda: pipeline,
-        methods={"forward": window},
-        speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],)},
+        methods={"forward": window, **live},
+        speech={"forward": lambda waveform: (cut_windows(waveform, n, n)[:1],), **spoken},
         on_device=True,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import export
 from export.errors import InputError, MissingPackageError
 from export.files import listed_files, staged_folder
+from export.runtime.live import LIVE
 from export.runtime.scorer import load_scorer
 
 MODEL = "model.onnx"
@@ -35,7 +36,12 @@ def write_page(artifact: Path, out: Path, demo: Path = _DEMO) -> list[str]:
     """
     if artifact.suffix != ".onnx":
         raise InputError(f"{artifact}: expected an .onnx file, which a browser can run")
-    load_scorer(artifact)
+    scorer = load_scorer(artifact)
+    if scorer.artefact.input_shape(LIVE) is not None:
+        raise InputError(
+            f"{artifact}: has a method {LIVE}, and the page takes a file of forward alone: "
+            "export it without --live"
+        )
     listed = listed_files(out, INDEX, lambda document: document["files"], "such page")
     sources = {**_page(demo), **_runtime(demo), MODEL: artifact}
     with staged_folder(out, ours=listed) as staging:

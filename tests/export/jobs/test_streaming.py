@@ -1,6 +1,5 @@
 """The contract of a scorer of streams from its held-out scores; golden streams; the commands."""
 
-import io
 import json
 import math
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from artefact_helpers import Command, assert_refused, voice, write_wav
+from pipe_helpers import listened
 from stream_helpers import CHUNK, RATE, THRESHOLD, save_stream, tiny_stream
 
 from export.corpus import BONA_FIDE, SPOOF, Utterance
@@ -189,27 +189,6 @@ def test_windows_have_no_trace(artefacts: Any, tmp_path: Path, command: Command)
     wav = write_wav(tmp_path / "a.wav", voice(8000))
     path = artefacts.path("torchscript")
     assert_refused(command("score", path, wav, "--trace"), "trace: expected a scorer of streams")
-    assert_refused(command("listen", path), "expected streaming")
-
-
-class Pipe(io.BytesIO):
-    """What a pipe gives: now more, now less, and half a sample at a time."""
-
-    def read1(self, size: int | None = -1) -> bytes:
-        return self.read(4097)
-
-
-def listened(
-    command: Command, monkeypatch: pytest.MonkeyPatch, content: bytes, *options: Any
-) -> Any:
-    class Stdin:
-        buffer = Pipe(content)
-
-        def isatty(self) -> bool:
-            return False
-
-    monkeypatch.setattr(sys, "stdin", Stdin())
-    return command("listen", *options)
 
 
 def test_a_pipe_is_heard(
