@@ -14,6 +14,7 @@ FAMILIES = {
     "frontend": _FRONT,
     "encoders": _FRONT,
     "pipeline": _FRONT,
+    "cached": _FRONT,
     "streaming": _FRONT,
     "heads": "heads",
     "scoring": "scores",

@@ -97,7 +97,7 @@ def test_a_file_that_differs_gives_exit_code_1(
     monkeypatch.setattr(usable("torchscript"), "tolerance", -1.0, raising=False)
     ran = command("model", own.config(), "--out", tmp_path / "out", *TWO[:2])
     assert ran.code == 1
-    assert "ScorePipeline[scorer].forward on torchscript, example: differs by 0" in ran.err
+    assert "ScorePipeline[scorer].forward on torchscript, example, other: differs by 0" in ran.err
 
 
 def test_a_network_that_one_backend_refuses_still_gives_the_other_files(
@@ -106,7 +106,7 @@ def test_a_network_that_one_backend_refuses_still_gives_the_other_files(
     config, out = own.config("own_net.Tiny", "own_net.Eager"), tmp_path / "out"
     ran = command("model", config, "--out", out, *TWO)
     assert ran.code == 1
-    assert "ScorePipeline[scorer].forward on torchscript, example: " in ran.err
+    assert "ScorePipeline[scorer].forward on torchscript, example, other: " in ran.err
     assert {path.name for path in out.iterdir()} == {"scorer.pt2", "parity.json", "report.html"}
     assert "not written" in ran.out and "written: scorer.pt2, parity.json" in ran.out
     assert load_scorer(out / "scorer.pt2").contract.model == "tiny scorer"
