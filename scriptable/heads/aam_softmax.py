@@ -66,8 +66,12 @@ def _loss_and_classes(
     scale: float,
     easy_margin: bool,
     fallback: str,
+    predict: bool,
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """Loss, nearest class and class of the label of each item, three times ``[B]``."""
+    """Loss, nearest class and class of the label of each item, three times ``[B]``.
+
+    Unless ``predict``, the label's class stands for the nearest: a pass over all logits less.
+    """
     if are_soft(label, input.shape[0], weight.shape[0]):
         cosine = class_cosines(input, weight)
         moved = add_margin(cosine, at_least_float32(margin), easy_margin, fallback)
@@ -77,7 +81,7 @@ def _loss_and_classes(
     directions = unit(at_least_float32(input), 1)
     centres = class_directions(weight)
     logits = at_least_float32(F.linear(scale * directions, centres))
-    classes = torch.argmax(logits.detach(), 1)
+    classes = torch.argmax(logits.detach(), 1) if predict else target
     logits = _move_target(logits, directions, centres, target, margin, scale, easy_margin, fallback)
     return cross_entropy(logits, target), classes, target
 
@@ -130,7 +134,7 @@ def aam_softmax_loss(
     check_choice("fallback", fallback, ["sine", "continuous"])
     check_rank("centres", centres, "[C, D]", 2)
     check_features("input", input, centres.shape[1])
-    return _loss_and_classes(input, centres, label, margin, scale, easy_margin, fallback)[0]
+    return _loss_and_classes(input, centres, label, margin, scale, easy_margin, fallback, False)[0]
 
 
 class AAMSoftmax(KeepsDefaults):
@@ -241,6 +245,7 @@ class AAMSoftmax(KeepsDefaults):
             self.scale,
             self.easy_margin,
             self.fallback,
+            True,
         )
         return mean_of(loss), accuracy_of(classes, target), classes
 

@@ -35,6 +35,11 @@ MODULES: dict[str, dict[str, Any]] = {
     "AttentiveStatisticsPooling": {"channels": 4},
     "CTCLoss": {"blank_index": 0},
     "CTCLossKD": {"blank_index": 0},
+    "CachedScorePipeline": {
+        "frontend": scriptable.LogMel(n_mels=40, hop_length=160, center=False),
+        "encoder": scriptable.LightCNN(40),
+        "head": scriptable.OCSoftmax(64),
+    },
     "CausalLightCNN": {"n_features": 24},
     "ContrastiveLoss": {"logit_temp": 0.1},
     "CrossEntropy": {"embedding_dim": 4},
