@@ -33,6 +33,10 @@ BOUNDS: dict[tuple[str, str], str] = {
         "`where`, 8 µs each. " + _BITS.format("1.14 (80 classes) and 1.03")
     ),
     ("nll_loss_kd", ""): "the frames are selected with `where`. " + _BITS.format("0.98"),
+    ("AAMSoftmax", ""): (
+        "beside the products (15 of 33 ms) and the cross-entropy (9): normalising the centres, and "
+        "the copies of their gradient"
+    ),
     ("ArcMarginProduct_intertopk_subcenter", "K3"): (
         "beside the matmul (68 of 98 ms): the maximum over sub-centres 13 (its gradient is split "
         "between ties), normalising 21,615 centres 8, top-k 4, cross-entropy 4"
