@@ -124,6 +124,7 @@ def test_the_documents_grow_with_every_backend(
 
     known = {"timed": Timed()}
     monkeypatch.setattr(steps, "all_backends", lambda: known)
+    monkeypatch.setattr(steps, "backend_of", lambda path: known["timed"])
     monkeypatch.setattr(steps, "use_one_thread", lambda: None)
     module = Doubled()
     contract = Contract(
