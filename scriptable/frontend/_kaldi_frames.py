@@ -1,14 +1,14 @@
 """Kaldi's frames, from the samples to the spectrum."""
 
 import math
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scriptable._core.checks import check_choice, check_fraction, check_positive
+from scriptable.frontend._exact import ExactConstants
 from scriptable.frontend._layers import linear
 from scriptable.frontend._spectrogram import dft_kernel
 from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed
@@ -31,7 +31,7 @@ def kaldi_window(kind: str, length: int, blackman_coeff: float) -> Tensor:
     return hanning if kind == "hanning" else hanning**0.85
 
 
-class KaldiFrames(nn.Module):
+class KaldiFrames(ExactConstants):
     """The power of each bin of each frame: ``[B, 1, N]`` to ``[B, T, n_bins]``.
 
     Frames are cut out, lose their mean, are emphasised, multiplied by the window and transformed in
@@ -134,13 +134,13 @@ class KaldiFrames(nn.Module):
         before = torch.cat([frame[:1], frame[:-1]])
         return (kernel @ (frame - self.preemphasis_coefficient * before)).unsqueeze(1)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "KaldiFrames":
-        """Recompute the kernel on a cast to float64, where rounded float32 values would show."""
-        before = self.kernel.dtype
-        super()._apply(fn, recurse)
-        if self.kernel.dtype == torch.float64 and before != torch.float64:
-            self.kernel = self.make_kernel().to(self.kernel.device)
-        return self
+    def constants_dtype(self) -> torch.dtype:
+        """That of the kernel."""
+        return self.kernel.dtype
+
+    def make_constants(self) -> None:
+        """Compute them in float64."""
+        self.kernel = self.make_kernel().to(self.kernel.device)
 
     def arranged(self, filters: Tensor) -> Tensor:
         """Filters ``[n_bins, M]`` in the order of the bins that come out."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, Optional, Union
+from typing import Final, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from scriptable._core.checks import (
     check_shape,
     check_size,
 )
+from scriptable.frontend._exact import ExactConstants
 from scriptable.frontend._layers import check_at_most, check_member, convolve
 from scriptable.frontend._mirror import Mirror
 from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed
@@ -41,7 +42,7 @@ def dft_kernel(window: Tensor, n_fft: int) -> Tensor:
     return kernel.unsqueeze(1).to(window.dtype)
 
 
-class Spectrogram(nn.Module):
+class Spectrogram(ExactConstants):
     """Magnitudes (power 1) or powers (power 2) of the STFT: ``[B, 1, N]`` to ``[B, T, bins]``.
 
     For powers, where ``n_fft`` splits into two factors, frames are cut out, multiplied by the
@@ -132,13 +133,13 @@ class Spectrogram(nn.Module):
             return wide.to(self.window.dtype)
         return dft_kernel(wide, self.n_fft).to(self.window.dtype)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Spectrogram":
-        """Recompute the kernel on a cast to float64, where rounded float32 values would show."""
-        before = self.kernel.dtype
-        super()._apply(fn, recurse)
-        if self.kernel.dtype == torch.float64 and before != torch.float64:
-            self.kernel = self.make_kernel()
-        return self
+    def constants_dtype(self) -> torch.dtype:
+        """That of the kernel."""
+        return self.kernel.dtype
+
+    def make_constants(self) -> None:
+        """Compute them in float64."""
+        self.kernel = self.make_kernel()
 
     def arranged(self, filters: Tensor) -> Tensor:
         """Filters ``[n_bins, M]`` in the order of the bins that come out."""

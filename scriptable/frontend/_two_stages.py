@@ -1,13 +1,13 @@
 """The Fourier transform of a frame in two short stages, in place of one long product."""
 
 import math
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from scriptable.frontend._exact import ExactConstants
 from scriptable.frontend._layers import batch_multiply, linear, multiply
 
 
@@ -94,7 +94,7 @@ def framed(x: Tensor, length: int, hop: int) -> Tensor:
     return torch.cat(parts, 2)
 
 
-class TwoStages(nn.Module):
+class TwoStages(ExactConstants):
     """The power of each bin, ``[B, T, K * N2]`` as :func:`arrange` orders them, of frames.
 
     The frames ``[B, T, L]`` are windowed already; L is a multiple of N2, at most ``n_fft``.
@@ -118,14 +118,14 @@ class TwoStages(nn.Module):
     def _first(self) -> Tensor:
         return first_stage(self.n_fft, self.taps)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "TwoStages":
-        """Recompute on a cast to float64, where rounded float32 values would show."""
-        before = self.first.dtype
-        super()._apply(fn, recurse)
-        if self.first.dtype == torch.float64 and before != torch.float64:
-            self.first = self._first().to(self.first.device)
-            self.second = second_stage(self.n_fft).to(self.second.device)
-        return self
+    def constants_dtype(self) -> torch.dtype:
+        """That of the first."""
+        return self.first.dtype
+
+    def make_constants(self) -> None:
+        """Compute them in float64."""
+        self.first = self._first().to(self.first.device)
+        self.second = second_stage(self.n_fft).to(self.second.device)
 
     def strided(self, x: Tensor) -> Tensor:
         """The first stage: ``[R, taps, N2]`` to ``[R, K, 2 N2]``."""
