@@ -59,7 +59,7 @@ def _lfcc() -> tuple[nn.Module, nn.Module]:
 
 
 def _scorer() -> tuple[nn.Module, nn.Module]:
-    """The demo's, untrained: what it costs does not depend on its weights."""
+    """Untrained: what it costs does not depend on its weights."""
     torch.manual_seed(0)
     frontend = scriptable.LFCC(n_lfcc=20, n_filter=20, log_lf=True, deltas=2)
     parts = scriptable.LightCNN(60, 64), scriptable.OCSoftmax(64)
@@ -84,9 +84,9 @@ FILES = [
     File("LFCC", "512/160, 20 filters", _XNNPACK, _lfcc, 0.5, 0.25),
     File("LogMel", "400/160, 80 mels", _XNNPACK, _whisper, 0.75, None, EXECUTORCH),
     File("LFCC", "512/160, 20 filters", "executorch_portable", _lfcc, 0.4, 0.25),
-    File("ScorePipeline", "the demo's", _XNNPACK, _scorer, 0.75, 0.5),
-    File("ScorePipeline", "the demo's", "onnx", _scorer, None, 0.5),
-    File("ScorePipeline", "the demo's", "coreml", _scorer, None, 0.5),
+    File("ScorePipeline", "LFCC 400/200 and LightCNN", _XNNPACK, _scorer, 0.75, 0.5),
+    File("ScorePipeline", "LFCC 400/200 and LightCNN", "onnx", _scorer, None, 0.5),
+    File("ScorePipeline", "LFCC 400/200 and LightCNN", "coreml", _scorer, None, 0.5),
 ]
 
 
