@@ -24,14 +24,9 @@ def _cached(normed: bool) -> scriptable.CachedScorePipeline:
 
 def _row(normed: bool, variant: str) -> Row:
     def heard(samples: Tensor) -> Inputs:
-        """The last chunk, and what those before it left."""
         pipeline = row.build()
         past: Tensor = pipeline.initial_state(len(samples))  # type: ignore[operator]
-        *before, chunk = samples.split(_CHUNK, dim=1)
-        with torch.no_grad():
-            for earlier in before:
-                past = pipeline.live(earlier, past)[1]  # type: ignore[operator]
-        return chunk.contiguous(), past
+        return draw.under_way(pipeline.live, past, samples, _CHUNK)  # type: ignore[arg-type]
 
     def live(generator: Generator) -> Inputs:
         # The example begins a stream, other content is in the midst of one.

@@ -42,3 +42,14 @@ def waveform(generator: Generator, batch: int, samples: int) -> Tensor:
 def speech(samples: int) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """Two windows of real speech ``[L]``, for rows that take audio."""
     return lambda waveform: (cut_windows(waveform, samples, samples)[1:3],)
+
+
+def under_way(
+    step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], past: Tensor, stream: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """The last chunk of ``[B, k·size]``, and the state to which ``step`` came on those before."""
+    *before, chunk = stream.split(size, dim=1)
+    with torch.no_grad():
+        for earlier in before:
+            past = step(earlier, past)[1]
+    return chunk.contiguous(), past

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Generator, Tensor, nn
 
 import scriptable
@@ -30,23 +29,18 @@ def _embedding() -> scriptable.StreamingEmbeddingPipeline:
 def _stream(entry: str, module: Callable[[], nn.Module], variant: str = "", **more: Draw) -> Row:
     """A row whose state is one that its own module has come to, after a chunk or three."""
 
-    def state(chunks: Tensor) -> Tensor:
+    def heard(stream: Tensor) -> Inputs:
         pipeline = row.build()
-        found: Tensor = pipeline.initial_state(len(chunks))  # type: ignore[operator]
-        with torch.no_grad():
-            for begin in range(0, chunks.shape[1], _CHUNK):
-                found = pipeline(chunks[:, begin : begin + _CHUNK], found)[1]
-        return found
+        past: Tensor = pipeline.initial_state(len(stream))  # type: ignore[operator]
+        return draw.under_way(pipeline, past, stream, _CHUNK)
 
     def inputs(generator: Generator) -> Inputs:
         # The example is a stream's first chunk, other content one in its midst.
         steps = 0 if generator.initial_seed() == 0 else _STEPS
-        heard = draw.waveform(generator, 2, steps * _CHUNK + _CHUNK)
-        return heard[:, -_CHUNK:].contiguous(), state(heard[:, :-_CHUNK])
+        return heard(draw.waveform(generator, 2, steps * _CHUNK + _CHUNK))
 
     def spoken(waveform: Tensor) -> Inputs:
-        heard = scriptable.cut_windows(waveform, (_STEPS + 1) * _CHUNK, _CHUNK)[3:5]
-        return heard[:, -_CHUNK:].contiguous(), state(heard[:, :-_CHUNK])
+        return heard(scriptable.cut_windows(waveform, (_STEPS + 1) * _CHUNK, _CHUNK)[3:5])
 
     row = Row(
         entry=entry,

@@ -62,13 +62,7 @@ def live_draws(
     most = -(-pipeline.window_samples // size) + 1
 
     def heard(stream: Tensor) -> Inputs:
-        """The last chunk of ``[1, *]``, and what those before it left."""
-        *before, chunk = stream.split(size, dim=1)
-        past = pipeline.initial_state()
-        with torch.no_grad():
-            for earlier in before:
-                past = pipeline.live(earlier, past)[1]
-        return chunk.contiguous(), past
+        return draw.under_way(pipeline.live, pipeline.initial_state(), stream, size)
 
     def made_up(generator: Generator) -> Inputs:
         # The example begins a stream, any other content has filled a window.

@@ -35,24 +35,19 @@ def stream_row(pipeline: StreamingScorePipeline, stem: str) -> Row:
     """How a scorer of streams is drawn for parity: a chunk, and a state it has come to."""
     size = pipeline.chunk_samples
 
-    def under_way(stream: Tensor) -> Inputs:
-        """The last chunk of ``[1, *]``, and the state after those before it."""
-        state = pipeline.initial_state()
-        with torch.no_grad():
-            for begin in range(0, stream.shape[1] - size, size):
-                state = pipeline(stream[:, begin : begin + size], state)[1]
-        return stream[:, -size:].contiguous(), state
+    def heard(stream: Tensor) -> Inputs:
+        return draw.under_way(pipeline, pipeline.initial_state(), stream, size)
 
     def chunk(generator: Generator) -> Inputs:
         # The example begins a stream, any other content is in the midst of one.
         steps = 1 if generator.initial_seed() == 0 else 12
-        return under_way(draw.waveform(generator, 1, steps * size))
+        return heard(draw.waveform(generator, 1, steps * size))
 
     def spoken(waveform: Tensor) -> Inputs:
         whole = len(waveform) // size
         if whole == 0:
             waveform, whole = waveform.repeat(-(-size // len(waveform))), 1
-        return under_way(waveform[: min(whole, 12) * size].unsqueeze(0))
+        return heard(waveform[: min(whole, 12) * size].unsqueeze(0))
 
     return Row(
         entry="StreamingScorePipeline",
