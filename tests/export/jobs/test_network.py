@@ -202,7 +202,7 @@ def test_a_file_whose_weights_are_not_the_contracts_is_a_failed_cell(
     path, out = config(tmp_path, "{type: their_net.Base}"), tmp_path / "out"
     ran = command("model", path, "--out", out, *TWO)
     assert ran.code == 1
-    assert "on torchscript, example: its weights are not the ones of its contract" in ran.err
+    assert "on torchscript, example, other: its weights are not the ones of its con" in ran.err
     assert "on torch_export" not in ran.err
     assert load_scorer(out / "scorer.pt2").contract.model == "Identity + Base + Logits"
 
