@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scriptable.frontend._two_stages import order
+
 
 def _kernel(window: Tensor, n_fft: int) -> Tensor:
     """Windowed cosines, then sines."""
@@ -33,9 +35,10 @@ class OneConvolution(nn.Module):
         self.before = spectrogram.n_fft // 2 - idle // 2
         self.after = spectrogram.n_fft // 2 - (idle - idle // 2)
         self.register_buffer("kernel", _kernel(spectrogram.window, spectrogram.n_fft))
-        # A bin that comes out twice has half its weight at either place.
-        places = (spectrogram.arranged(torch.eye(self.n_bins)) > 0).float()
-        self.register_buffer("filters", (frontend.filterbank.weight @ places).unsqueeze(2))
+        filters = torch.zeros(frontend.filterbank.weight.shape[0], self.n_bins)
+        filters[:, order(spectrogram.n_fft)] = frontend.filterbank.weight
+        filters[:, -1] = filters[:, 0]
+        self.register_buffer("filters", filters.unsqueeze(2))
         self.log = frontend.log
         self.dct: nn.Module = nn.Identity()
         if not isinstance(frontend.dct, nn.Identity):

@@ -48,7 +48,8 @@ class Spectrogram(ExactConstants):
     For powers, where ``n_fft`` splits into two factors, frames are cut out, multiplied by the
     window and transformed in two short stages; the bins then come in the order that
     :meth:`arranged` gives to filters. Otherwise one convolution with windowed cosines and sines
-    does it all.
+    does it all, as where filters tell the first bin ``apart`` from the last, which two stages do
+    not.
 
     ``kernel`` is what the samples meet first: the window, or that convolution's weights.
     """
@@ -78,6 +79,7 @@ class Spectrogram(ExactConstants):
         center: bool,
         pad_mode: str,
         pre_emphasis: float = 0.0,
+        apart: bool = False,
     ) -> None:
         super().__init__()
         check_fraction("pre_emphasis", pre_emphasis)
@@ -103,7 +105,7 @@ class Spectrogram(ExactConstants):
         n1, n2 = factors(n_fft)
         # A magnitude shows rounding where a power hides it below the logarithm's floor: on speech
         # two stages are off by 3e-5 of a log-mel, the convolution by less than 2e-5.
-        self.two_stages = n1 > 1 and power == 2.0
+        self.two_stages = n1 > 1 and power == 2.0 and not apart
         # torch.stft centres a short window in its frame. Here the frame is only as long as the
         # window, or the next multiple of N2; its idle samples on either side come off the padding,
         # or off the signal.

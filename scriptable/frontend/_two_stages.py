@@ -12,15 +12,14 @@ from scriptable.frontend._layers import batch_multiply, linear, multiply
 
 
 def factors(n_fft: int) -> tuple[int, int]:
-    """N1 and N2 with ``N1 * N2 = n_fft``; N1 is 1 where two stages would not pay.
+    """N1 and N2 with ``N1 * N2 = n_fft``, N1 even; N1 is 1 where two stages would not pay.
 
-    N2 is the least divisor not below the root. A shorter first stage loses less to rounding: its
-    sums grow with the loudest tone, and the second takes the quiet bins from among them.
+    N2 is the least such divisor not below the root. A shorter first stage loses less to rounding:
+    its sums grow with the loudest tone, and the second takes the quiet bins from among them.
     """
-    for second in range(math.isqrt(n_fft - 1) + 1, n_fft + 1):
-        if n_fft % second == 0:
-            first = n_fft // second
-            return (first, second) if first >= 4 else (1, n_fft)
+    for second in range(math.isqrt(n_fft - 1) + 1, n_fft // 4 + 1):
+        if n_fft % (2 * second) == 0:
+            return n_fft // second, second
     return 1, n_fft
 
 
@@ -31,41 +30,65 @@ def _turn(product: Tensor, period: int) -> tuple[Tensor, Tensor]:
 
 
 def first_stage(n_fft: int, taps: int) -> Tensor:
-    """Constants ``[2 K, taps]`` over n1, for k1 = 0 … N1 / 2: real input needs no more.
+    """Constants ``[2 K, taps]`` over n1, for k1 = 0 … K - 1 and K = N1 / 2.
 
     Sample ``n = N2 n1 + n2`` turns bin ``k = k1 + N1 k2`` by ``n1 k1 / N1``, the same for all n2.
+    Real input needs no more than K + 1 of the N1, and the first and the last of these are real:
+    the last one stands where the first one's imaginary part would.
     """
     n1, _ = factors(n_fft)
-    real, imaginary = _turn(torch.outer(torch.arange(n1 // 2 + 1), torch.arange(taps)), n1)
-    return torch.stack([real, imaginary], 1).reshape(-1, taps)
+    half = n1 // 2
+    real, imaginary = _turn(torch.outer(torch.arange(half + 1), torch.arange(taps)), n1)
+    imaginary[0] = real[half]
+    return torch.stack([real[:half], imaginary[:half]], 1).reshape(-1, taps)
 
 
 def second_stage(n_fft: int) -> Tensor:
     """Constants ``[K, 2 N2, 2 N2]``: for each k1 a complex product over n2 as a real one.
 
     Rows are real parts, then imaginary ones, columns likewise; the turns are by ``n2 k / n_fft``.
+    The rows of k1 = 0 are two real sums instead: of bins at even places, and at odd ones.
     """
     _, n2 = factors(n_fft)
     samples = torch.arange(n2).view(1, n2, 1)
-    real, imaginary = _turn(samples * _bins(n_fft).unsqueeze(1), n_fft)
-    return torch.cat([torch.cat([real, imaginary], 2), torch.cat([-imaginary, real], 2)], 1)
+    real, imaginary = _turn(samples * bins(n_fft).unsqueeze(1), n_fft)
+    turns = torch.cat([real, imaginary], 2)
+    matrix = torch.cat([turns, torch.cat([-imaginary, real], 2)], 1)
+    odd = (torch.arange(n2) % 2).double().repeat(2)
+    matrix[0] = torch.cat([turns[0] * (1.0 - odd), turns[0] * odd])
+    # The last bin, real like the first, takes the imaginary place of the first.
+    matrix[0, :, n2] = 0.0
+    last = n2 % 2 * n2
+    matrix[0, last : last + n2, n2] = 1.0 - 2.0 * (torch.arange(n2) % 2)
+    return matrix
 
 
-def _bins(n_fft: int) -> Tensor:
-    """Bin k of each k1 and k2, ``[K, N2]``; above ``n_fft / 2`` it is that of ``n_fft - k``."""
+def bins(n_fft: int) -> Tensor:
+    """Which bins come out, ``[K, N2]``; k above ``n_fft / 2`` is bin ``n_fft - k``.
+
+    For k1 = 0 these are the multiples of K. Bins 0 and ``n_fft / 2`` share the first place.
+    """
     n1, n2 = factors(n_fft)
-    return torch.arange(n1 // 2 + 1).unsqueeze(1) + n1 * torch.arange(n2)
+    found = torch.arange(n1 // 2).unsqueeze(1) + n1 * torch.arange(n2)
+    found[0] = n1 // 2 * torch.arange(n2)
+    return found
+
+
+def order(n_fft: int) -> Tensor:
+    """The bin that comes out at each place, ``[K * N2]``; ``n_fft / 2`` is at that of bin 0."""
+    found = bins(n_fft).flatten()
+    return torch.minimum(found, n_fft - found)
 
 
 def arrange(filters: Tensor, n_fft: int) -> Tensor:
-    """Filters ``[n_bins, M]`` in the order in which the bins come out, ``[K * N2, M]``.
-
-    Where a bin comes out twice, each takes half.
-    """
-    bins = _bins(n_fft).flatten()
-    order = torch.minimum(bins, n_fft - bins)
-    times = torch.bincount(order, minlength=filters.shape[0]).to(filters.dtype)
-    return (filters / times.clamp(min=1.0).unsqueeze(1).to(filters.device))[order]
+    """Filters ``[n_bins, M]`` in the order in which the bins come out, ``[K * N2, M]``."""
+    apart = (filters[0] - filters[-1]).abs().max()
+    if apart > 1e-6 * filters.abs().max():
+        raise ValueError(
+            "filterbank.weight: expected the same weights for the first and the last bin, whose "
+            f"power comes out as one sum, got weights {float(apart):.3g} apart"
+        )
+    return filters[order(n_fft)]
 
 
 def resized(x: Tensor, size: int) -> Tensor:
@@ -111,7 +134,7 @@ class TwoStages(ExactConstants):
         n1, self.n2 = factors(n_fft)
         self.n_fft = n_fft
         self.taps = length // self.n2
-        self.groups = n1 // 2 + 1
+        self.groups = n1 // 2
         self.register_buffer("first", self._first().to(torch.get_default_dtype()))
         self.register_buffer("second", second_stage(n_fft).to(torch.get_default_dtype()))
 

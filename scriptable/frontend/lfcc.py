@@ -123,6 +123,8 @@ class LFCC(FrontEnd):
         even_bins: bool = False,
     ) -> None:
         check_kinds(LFCC.__init__, locals())
+        low, high = band(sample_rate, f_min, f_max)
+        first, last = band_bins(n_fft // 2 + 1, sample_rate, low, high)
         spectrogram = Spectrogram(
             n_fft,
             win_length,
@@ -133,13 +135,12 @@ class LFCC(FrontEnd):
             center,
             pad_mode,
             pre_emphasis,
+            apart=log_energy and (first == 0) != (last == n_fft // 2 + 1),
         )
-        low, high = band(sample_rate, f_min, f_max)
         check_size("n_filter", n_filter)
         check_size("n_lfcc", n_lfcc)
         check_at_most("n_lfcc", n_lfcc, "n_fft", n_fft)
         check_member("log_lf", log_lf, (False, True, "log10"))
-        first, last = band_bins(spectrogram.n_bins, sample_rate, low, high)
         if even_bins:
             filterbank = even_filterbank(spectrogram.n_bins, first, last, low, high, n_filter)
         else:

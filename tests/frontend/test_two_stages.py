@@ -1,5 +1,6 @@
 """The transform in two stages: its constants, where it is taken, and what it replaced."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from frontend_helpers import noise
 from torch import Tensor, nn
 
-from scriptable.frontend import LFCC, MFCC, KaldiFbank, LogMel
+from scriptable.frontend import LFCC, MFCC, Fbank, KaldiFbank, LogMel
+from scriptable.frontend._base import FrontEnd
 from scriptable.frontend._mirror import Mirror
 from scriptable.frontend._spectrogram import Spectrogram, dft_kernel
-from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed
+from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed, order
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,10 @@ from scriptable.frontend._two_stages import TwoStages, arrange, factors, framed
         (1024, (32, 32)),
         (320, (16, 20)),
         (16, (4, 4)),
-        # Nothing to gain: a prime, twice one, and a few samples.
+        # The first is even, for two of its sums to be real.
+        (800, (20, 40)),
+        (882, (18, 49)),
+        # No such factors: odd, twice a prime, and a few samples.
         (401, (1, 401)),
         (514, (1, 514)),
         (12, (1, 12)),
@@ -32,14 +37,41 @@ def test_factors(n_fft: int, expected: tuple[int, int]) -> None:
     assert factors(n_fft) == expected
 
 
-@pytest.mark.parametrize(("n_fft", "length"), [(512, 512), (512, 416), (400, 400), (360, 80)])
+@pytest.mark.parametrize(
+    ("n_fft", "length"), [(512, 512), (512, 416), (400, 400), (360, 80), (882, 882)]
+)
 def test_powers_are_those_of_the_fft(n_fft: int, length: int) -> None:
     frames = torch.randn(2, 3, length, dtype=torch.float64)
     power = TwoStages(n_fft, length).double()(frames)
     exact = torch.fft.rfft(frames, n_fft).abs().square()
-    # Every bin by itself: a filterbank that lets all through.
-    sorted_out = power @ arrange(torch.eye(n_fft // 2 + 1, dtype=torch.float64), n_fft)
-    torch.testing.assert_close(sorted_out, exact, rtol=1e-12, atol=1e-10)
+    exact[:, :, 0] += exact[:, :, -1]
+    torch.testing.assert_close(power, exact[:, :, order(n_fft)], rtol=1e-12, atol=1e-10)
+    assert sorted(order(n_fft).tolist()) == list(range(n_fft // 2))
+
+
+def test_filters_that_tell_the_first_bin_from_the_last_are_refused() -> None:
+    filters = torch.ones(9, 3)
+    filters[8, 1] = 0.5
+    with pytest.raises(ValueError, match=r"same weights for the first and the last bin.*got .*0.5"):
+        arrange(filters, 16)
+
+
+@pytest.mark.parametrize(
+    ("frontend", "two_stages"),
+    [
+        (lambda: Fbank(), True),
+        (lambda: Fbank(filter_shape="gaussian"), False),
+        (lambda: Fbank(filter_shape="rectangular"), False),
+        (lambda: LFCC(log_lf=True, log_energy=True), True),
+        (lambda: LFCC(log_lf=True, log_energy=True, f_max=4000.0), False),
+        (lambda: LFCC(log_lf=True, log_energy=True, f_min=100.0, f_max=4000.0), True),
+        (lambda: LFCC(f_max=4000.0), True),
+    ],
+)
+def test_such_filters_follow_one_convolution(
+    frontend: Callable[[], FrontEnd], two_stages: bool
+) -> None:
+    assert frontend().spectrogram.two_stages == two_stages
 
 
 @pytest.mark.parametrize(("length", "hop"), [(4, 3), (4, 4), (3, 5), (7, 2), (9, 3)])
@@ -78,9 +110,10 @@ def one_convolution(frontend: nn.Module) -> dict[str, Tensor]:
         if isinstance(spectrogram, Spectrogram):
             window = spectrogram.window
         old["spectrogram.kernel"] = dft_kernel(window, spectrogram.n_fft)
-        every = spectrogram.arranged(torch.eye(spectrogram.n_bins))
-        # Both places of a bin hold half of its weight.
-        old["filterbank.weight"] = state["filterbank.weight"] @ (every > 0).float()
+        filters = torch.zeros(state["filterbank.weight"].shape[0], spectrogram.n_bins)
+        filters[:, order(spectrogram.n_fft)] = state["filterbank.weight"]
+        filters[:, -1] = filters[:, 0]
+        old["filterbank.weight"] = filters
     for name in ("filterbank.weight", "dct.weight"):
         if name in old:
             old[name] = old[name].unsqueeze(2).clone()
