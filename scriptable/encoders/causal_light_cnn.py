@@ -18,7 +18,7 @@ from scriptable.encoders.pooling import RunningStatisticsPooling
 
 
 class _CausalBlock(nn.Module):
-    """Convolution that looks back only, max-feature-map, and perhaps half as many bins and frames.
+    """Convolution that looks back only, perhaps half as many bins and frames, max-feature-map.
 
     ``pool`` is how many bins and frames become one.
     """
@@ -38,12 +38,13 @@ class _CausalBlock(nn.Module):
         self.reach = kernel - 1
         self.state_size = inputs * bins * self.reach
         self.stride = pool[1]
-        # The normalisation follows its convolution directly so that runtimes can fold it in.
+        # The normalisation follows its convolution directly so that runtimes can fold it in. Of two
+        # maxima the pooling is first: it leaves the other a quarter of the elements.
         self.layers = nn.Sequential(
             nn.Conv2d(inputs, 2 * outputs, kernel, padding=(kernel // 2, 0), bias=False),
             nn.BatchNorm2d(2 * outputs),
-            MaxFeatureMap(),
             nn.MaxPool2d(pool, pool) if pool != (1, 1) else nn.Identity(),
+            MaxFeatureMap(),
         )
 
     def forward(self, x: Tensor, state: Tensor) -> Tuple[Tensor, Tensor]:

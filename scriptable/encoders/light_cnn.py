@@ -1,5 +1,7 @@
 """A small reference encoder: light CNN with max-feature-map, attentive statistics pooling."""
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -55,16 +57,15 @@ class LightCNN(nn.Module):
         if n_features < 8:
             raise ValueError(f"n_features: expected 8 or more, got {n_features}")
         self.n_features = n_features
-        self.blocks = nn.Sequential(
-            _block(1, 16, 5),
-            nn.MaxPool2d(2),
-            _block(16, 16, 1),
-            _block(16, 24, 3),
-            nn.MaxPool2d(2),
-            _block(24, 24, 1),
-            _block(24, 32, 3),
-            nn.MaxPool2d(2),
-        )
+        # Numbered as when the poolings stood between them: checkpoints load.
+        blocks = [
+            ("0", _block(1, 16, 5, pool=2)),
+            ("2", _block(16, 16, 1)),
+            ("3", _block(16, 24, 3, pool=2)),
+            ("5", _block(24, 24, 1)),
+            ("6", _block(24, 32, 3, pool=2)),
+        ]
+        self.blocks = nn.Sequential(OrderedDict(blocks))
         channels = 32 * (n_features // 8)
         self.pooling = AttentiveStatisticsPooling(channels)
         self.embedding = nn.Linear(2 * channels, embedding_dim)
@@ -79,10 +80,12 @@ class LightCNN(nn.Module):
         return self.embedding(self.pooling(maps.flatten(1, 2)))
 
 
-def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    # The normalisation follows its convolution directly so that runtimes can fold it in.
+def _block(inputs: int, outputs: int, kernel: int, pool: int = 1) -> nn.Sequential:
+    # The normalisation follows its convolution directly so that runtimes can fold it in. Of two
+    # maxima the pooling is first: it leaves the other a quarter of the elements.
     return nn.Sequential(
         nn.Conv2d(inputs, 2 * outputs, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(2 * outputs),
+        nn.MaxPool2d(pool) if pool > 1 else nn.Identity(),
         MaxFeatureMap(),
     )
