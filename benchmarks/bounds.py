@@ -1,10 +1,5 @@
 """What bounds the measurements that miss their target, as a profile has shown."""
 
-_FORWARD = (
-    "LogMel: padding 0.8 ms, cutting and windowing frames 1.5, first product 1.5, second 2.5, "
-    "powers and their order 2.2, filterbank 1.3, logarithm 0.4, order of the result 0.4; every "
-    "step but the products is bound by memory"
-)
 _COPY = "one copy, to mask out the padding: a NaN there survives SpeechBrain's mask"
 
 _BITS = (
@@ -13,13 +8,6 @@ _BITS = (
 )
 
 BOUNDS: dict[tuple[str, str], str] = {
-    ("LogMel", "executorch_xnnpack"): (
-        "147 of 236 kB are the second stage, 74 the filterbank; a second stage of 16 samples "
-        "would be a third smaller and lose more to rounding than speech allows"
-    ),
-    ("LogMel", ""): _FORWARD,
-    ("MFCC", ""): _FORWARD,
-    ("LFCC", ""): _FORWARD,
     ("reduce_loss", ""): (
         "SpeechBrain is given a product with the mask, which a NaN survives, and masks nothing "
         "itself; we select with `where`. " + _BITS.format("1.95")
