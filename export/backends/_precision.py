@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node
@@ -30,52 +29,6 @@ class HalfEncoder(nn.Module):
         """Features ``[B, F, T]`` → embeddings ``[B, D]``."""
         embeddings: Tensor = self.encoder(features.half())
         return embeddings.float()
-
-
-class RowsAsChannels(nn.Module):
-    """A convolution over a picture of one channel, with its K rows of taps as K channels.
-
-    The integer kernel pads channels to eight: of 5 × 5 taps on one channel it would compute 25
-    times eight, of five channels 5 times eight.
-    """
-
-    def __init__(self, one: nn.Conv2d) -> None:
-        super().__init__()
-        self.rows, width = one.kernel_size
-        self.pad = int(one.padding[0])
-        self.convolution = nn.Conv2d(
-            self.rows,
-            one.out_channels,
-            (1, width),
-            stride=(1, one.stride[1]),
-            padding=(0, int(one.padding[1])),
-            bias=one.bias is not None,
-        )
-        weights = {"weight": one.weight.transpose(1, 2)}
-        if one.bias is not None:
-            weights["bias"] = one.bias
-        self.convolution.load_state_dict(weights)
-
-    @staticmethod
-    def replaces(module: nn.Module) -> bool:
-        """Whether such a convolution stands in for the module."""
-        return (
-            isinstance(module, nn.Conv2d)
-            and module.in_channels == 1
-            and module.kernel_size[0] > 1
-            and module.stride[0] == 1
-            and module.dilation == (1, 1)
-            and module.padding_mode == "zeros"
-            and not isinstance(module.padding, str)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, 1, F, T]`` → ``[B, C, F', T']``."""
-        x = F.pad(x, [0, 0, self.pad, self.pad])
-        height = x.shape[2] - self.rows + 1
-        rows = [x.narrow(2, row, height) for row in range(self.rows)]
-        y: Tensor = self.convolution(torch.cat(rows, 1))
-        return y
 
 
 def encoding_parts(module: nn.Module) -> dict[str, nn.Module]:
@@ -142,9 +95,6 @@ def quantised(
         features: of calibration audio, each ``[1, F, T]``; the ranges are those seen on them.
         dynamic_batch: leave the batch size open.
     """
-    for path, module in list(encoder.named_modules()):
-        if RowsAsChannels.replaces(module):
-            encoder.set_submodule(path, RowsAsChannels(module))
     with quiet_executorch():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -179,7 +129,12 @@ def _quantizer() -> Any:
 
 
 def _gains(node: Node) -> bool:
-    """Not a convolution over one channel, whose integer kernel takes twice the time."""
+    """Not a convolution over one channel, as the first layer over a picture is.
+
+    Its integer kernel, which pads the channels to eight, took twice the time of the float one, and
+    its rounding reaches every later layer. With the rows of its taps as channels it took three
+    quarters, and scores were off by 0.053, with it in float32 by 0.022.
+    """
     convolution = node.op == "call_function" and "conv" in str(node.target)
     given = node.args[0] if convolution else None
     return not isinstance(given, Node) or given.meta["val"].shape[1] > 1
