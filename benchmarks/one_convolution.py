@@ -6,8 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scriptable.frontend._two_stages import order
-
 
 def _kernel(window: Tensor, n_fft: int) -> Tensor:
     """Windowed cosines, then sines."""
@@ -35,8 +33,10 @@ class OneConvolution(nn.Module):
         self.before = spectrogram.n_fft // 2 - idle // 2
         self.after = spectrogram.n_fft // 2 - (idle - idle // 2)
         self.register_buffer("kernel", _kernel(spectrogram.window, spectrogram.n_fft))
-        filters = torch.zeros(frontend.filterbank.weight.shape[0], self.n_bins)
-        filters[:, order(spectrogram.n_fft)] = frontend.filterbank.weight
+        # The bin of each place; the first and the last share one.
+        bins = torch.eye(self.n_bins)
+        bins[-1] = bins[0]
+        filters = frontend.filterbank.weight @ spectrogram.arranged(bins)
         filters[:, -1] = filters[:, 0]
         self.register_buffer("filters", filters.unsqueeze(2))
         self.log = frontend.log
