@@ -174,7 +174,7 @@ def lists(folder: Path, rows: int = 1000, columns: int = 2000, size: int = 192) 
 
     run = folder / "voices"
     (run / "shards").mkdir(parents=True)
-    scoring = {"normalisation": "none", "top_n": 0}
+    scoring = {"backend": "cosine", "normalisation": "none", "top_n": 0}
     contract = {"scoring": scoring, "decision": {"scale": 1.0, "offset": 0.0}}
     document = {"artefact": "", "task": "verification", "contract": contract}
     (run / "run.json").write_text(json.dumps(document))
