@@ -11,6 +11,7 @@ from scriptable._core.numeric import without_tf32
 from scriptable.frontend._kaldi_frames import KaldiFrames
 from scriptable.frontend._layers import Deltas, Projection
 from scriptable.frontend._spectrogram import Spectrogram
+from scriptable.frontend._two_stages import tells_ends_apart
 
 
 class FrontEnd(nn.Module):
@@ -35,6 +36,8 @@ class FrontEnd(nn.Module):
         min_samples: int = 1,
     ) -> None:
         super().__init__()
+        if isinstance(spectrogram, Spectrogram) and tells_ends_apart(filterbank):
+            spectrogram.lay_out(two_stages=False)
         self.spectrogram = spectrogram
         self.filterbank = Projection(spectrogram.arranged(filterbank))
         self.log = log

@@ -48,12 +48,13 @@ class Spectrogram(ExactConstants):
     For powers, where ``n_fft`` splits into two factors, frames are cut out, multiplied by the
     window and transformed in two short stages; the bins then come in the order that
     :meth:`arranged` gives to filters. Otherwise one convolution with windowed cosines and sines
-    does it all, as where filters tell the first bin ``apart`` from the last, which two stages do
-    not.
+    does it all, as for filters that tell the first bin from the last, which two stages do not.
 
     ``kernel`` is what the samples meet first: the window, or that convolution's weights.
     """
 
+    # Laid out anew for some filters, hence not Final; constants of a script all the same.
+    __constants__ = ("before", "after", "span", "two_stages")
     window: Tensor
     kernel: Tensor
     n_bins: Final[int]
@@ -61,10 +62,10 @@ class Spectrogram(ExactConstants):
     power: Final[float]
     center: Final[bool]
     pad_mode: Final[str]
-    before: Final[int]
-    after: Final[int]
-    span: Final[int]
-    two_stages: Final[bool]
+    before: int
+    after: int
+    span: int
+    two_stages: bool
     min_samples: Final[int]
     pre_emphasis: Final[float]
 
@@ -79,7 +80,6 @@ class Spectrogram(ExactConstants):
         center: bool,
         pad_mode: str,
         pre_emphasis: float = 0.0,
-        apart: bool = False,
     ) -> None:
         super().__init__()
         check_fraction("pre_emphasis", pre_emphasis)
@@ -102,28 +102,31 @@ class Spectrogram(ExactConstants):
         self.normalized = normalized
         self.center = center
         self.pad_mode = pad_mode
-        n1, n2 = factors(n_fft)
-        # A magnitude shows rounding where a power hides it below the logarithm's floor: on speech
-        # two stages are off by 3e-5 of a log-mel, the convolution by less than 2e-5.
-        self.two_stages = n1 > 1 and power == 2.0 and not apart
-        # torch.stft centres a short window in its frame. Here the frame is only as long as the
-        # window, or the next multiple of N2; its idle samples on either side come off the padding,
-        # or off the signal.
-        self.span = -(-width // n2) * n2 if self.two_stages else width
-        start = (n_fft - width) // 2
-        idle = min(start, n_fft - self.span)
-        self.lead = start - idle
-        pad = n_fft // 2 if center else 0
-        self.before = pad - idle
-        self.after = pad - (n_fft - self.span - idle)
         self.min_samples = n_fft if not center else n_fft // 2 + 1 if pad_mode == "reflect" else 1
         window = window_fn(width).to(torch.get_default_dtype())
         check_shape("window_fn(win_length)", window, [width])
         self.register_buffer("window", window.clone())
+        # A magnitude shows rounding where a power hides it below the logarithm's floor: on speech
+        # two stages are off by 3e-5 of a log-mel, the convolution by less than 2e-5.
+        self.lay_out(factors(n_fft)[0] > 1 and power == 2.0)
+
+    def lay_out(self, two_stages: bool) -> None:
+        """Make the constants of two stages, or of one convolution."""
+        n_fft, width = self.n_fft, self.window.shape[0]
+        _, n2 = factors(n_fft)
+        self.two_stages = two_stages
+        # torch.stft centres a short window in its frame. Here the frame is only as long as the
+        # window, or the next multiple of N2; its idle samples on either side come off the padding,
+        # or off the signal.
+        self.span = -(-width // n2) * n2 if two_stages else width
+        start = (n_fft - width) // 2
+        idle = min(start, n_fft - self.span)
+        self.lead = start - idle
+        pad = n_fft // 2 if self.center else 0
+        self.before = pad - idle
+        self.after = pad - (n_fft - self.span - idle)
         self.register_buffer("kernel", self.make_kernel())
-        self.transform: nn.Module = nn.Identity()
-        if self.two_stages:
-            self.transform = TwoStages(n_fft, self.span)
+        self.transform: nn.Module = TwoStages(n_fft, self.span) if two_stages else nn.Identity()
         self.mirror = Mirror(self.before, self.after)
 
     def make_kernel(self) -> Tensor:

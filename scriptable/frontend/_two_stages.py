@@ -51,7 +51,7 @@ def second_stage(n_fft: int) -> Tensor:
     """
     _, n2 = factors(n_fft)
     samples = torch.arange(n2).view(1, n2, 1)
-    real, imaginary = _turn(samples * bins(n_fft).unsqueeze(1), n_fft)
+    real, imaginary = _turn(samples * _bins(n_fft).unsqueeze(1), n_fft)
     turns = torch.cat([real, imaginary], 2)
     matrix = torch.cat([turns, torch.cat([-imaginary, real], 2)], 1)
     odd = (torch.arange(n2) % 2).double().repeat(2)
@@ -63,7 +63,7 @@ def second_stage(n_fft: int) -> Tensor:
     return matrix
 
 
-def bins(n_fft: int) -> Tensor:
+def _bins(n_fft: int) -> Tensor:
     """Which bins come out, ``[K, N2]``; k above ``n_fft / 2`` is bin ``n_fft - k``.
 
     For k1 = 0 these are the multiples of K. Bins 0 and ``n_fft / 2`` share the first place.
@@ -76,17 +76,22 @@ def bins(n_fft: int) -> Tensor:
 
 def order(n_fft: int) -> Tensor:
     """The bin that comes out at each place, ``[K * N2]``; ``n_fft / 2`` is at that of bin 0."""
-    found = bins(n_fft).flatten()
+    found = _bins(n_fft).flatten()
     return torch.minimum(found, n_fft - found)
+
+
+def tells_ends_apart(filters: Tensor) -> bool:
+    """Whether filters ``[n_bins, M]`` weigh the first bin and the last, of one place, apart."""
+    return bool((filters[0] - filters[-1]).abs().max() > 1e-6 * filters.abs().max())
 
 
 def arrange(filters: Tensor, n_fft: int) -> Tensor:
     """Filters ``[n_bins, M]`` in the order in which the bins come out, ``[K * N2, M]``."""
-    apart = (filters[0] - filters[-1]).abs().max()
-    if apart > 1e-6 * filters.abs().max():
+    if tells_ends_apart(filters):
+        apart = float((filters[0] - filters[-1]).abs().max())
         raise ValueError(
             "filterbank.weight: expected the same weights for the first and the last bin, whose "
-            f"power comes out as one sum, got weights {float(apart):.3g} apart"
+            f"power comes out as one sum, got weights {apart:.3g} apart"
         )
     return filters[order(n_fft)]
 

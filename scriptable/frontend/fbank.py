@@ -109,7 +109,6 @@ class Fbank(FrontEnd):
             False,
             True,
             "constant",
-            apart=filter_shape != "triangular",
         )
         filters = mel_filters(sample_rate, spectrogram.n_bins, low, high, n_mels, filter_shape)
         log = Decibel(CEPSTRUM_POWER_FLOOR, CEPSTRUM_TOP_DB)

@@ -135,7 +135,6 @@ class LFCC(FrontEnd):
             center,
             pad_mode,
             pre_emphasis,
-            apart=log_energy and (first == 0) != (last == n_fft // 2 + 1),
         )
         check_size("n_filter", n_filter)
         check_size("n_lfcc", n_lfcc)

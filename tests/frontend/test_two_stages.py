@@ -66,6 +66,7 @@ def test_filters_that_tell_the_first_bin_from_the_last_are_refused() -> None:
         (lambda: LFCC(log_lf=True, log_energy=True, f_max=4000.0), False),
         (lambda: LFCC(log_lf=True, log_energy=True, f_min=100.0, f_max=4000.0), True),
         (lambda: LFCC(f_max=4000.0), True),
+        (lambda: LogMel(n_mels=40, f_max=9000.0), False),
     ],
 )
 def test_such_filters_follow_one_convolution(
