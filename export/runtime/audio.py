@@ -4,6 +4,7 @@ Every part of ``export`` that takes a file reads it here, so that what a score c
 mixdown, sample scale and resampling is true of training, of parity and of scoring alike.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from export.errors import InputError, MissingPackageError
 from export.runtime._containers import Container, Incomplete, examine
-from export.runtime.guards import Meter
+from export.runtime.guards import Meter, peak
 from export.runtime.resampling import Resampler
 
 MIXDOWN = "mean"
@@ -137,8 +138,7 @@ class Recording:
             InputError: if it ends before its header says, or holds NaN or infinity.
         """
         for frames in self._frames():
-            self.meter.hear_channels(frames)
-            mono = frames.double().mean(dim=1).float() if frames.shape[1] > 1 else frames[:, 0]
+            mono = self.meter.hear_channels(frames).float()
             block = mono if self._resampler is None else self._resampler.push(mono)
             self.meter.hear(block)
             yield block
@@ -168,7 +168,7 @@ class Recording:
                 break
             count += len(data)
             frames = torch.from_numpy(data)
-            if not bool(torch.isfinite(frames).all()):
+            if not math.isfinite(peak(frames)):
                 raise InputError(
                     f"{self.path}: contains NaN or infinite samples; repair or re-export the file"
                 )

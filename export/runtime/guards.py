@@ -86,34 +86,41 @@ class Meter:
         self.sample_rate = sample_rate
         self.amplitude = 0.0
         self._samples = 0
-        self._last = torch.zeros(0, dtype=torch.float64)
         self._moments = torch.zeros(2, dtype=torch.float64)
-        self._triples = torch.zeros(4, 4, dtype=torch.float64)
+        # Of x_n, x_{n-1} and x_{n-2} for n = 2 ... N-1.
+        self._triple_sums = torch.zeros(3, dtype=torch.float64)
+        self._triple_products = torch.zeros(3, 3, dtype=torch.float64)
+        self._last = torch.zeros(0, dtype=torch.float64)
         self._frames = self._clipped = 0
         self._channels = torch.zeros(0, dtype=torch.float64)
 
-    def hear_channels(self, frames: Tensor) -> None:
-        """Scaled samples of a file ``[F, C]``, before they are mixed down."""
-        frames = frames.double()
-        both = torch.cat([frames, frames.mean(dim=1, keepdim=True)], dim=1)
-        sums = torch.stack([both.sum(dim=0), both.square().sum(dim=0)])
+    def hear_channels(self, frames: Tensor) -> Tensor:
+        """Scaled samples of a file ``[F, C]``; returns their mean over the channels ``[F]``."""
+        channels = frames.T.to(torch.float64, memory_format=torch.contiguous_format)
+        mixed = channels if len(channels) == 1 else channels.mean(dim=0, keepdim=True)
+        sums = torch.cat([_moments(channels), _moments(mixed)], dim=1)
         self._channels = sums if self._frames == 0 else self._channels + sums
         self._frames += len(frames)
-        self._clipped += int((frames.abs() >= Guards().clip_level).sum())
+        if peak(frames) >= Guards().clip_level:
+            self._clipped += int((frames.abs() >= Guards().clip_level).sum())
+        return mixed[0]
 
     def hear(self, block: Tensor) -> None:
         """Samples ``[B]`` of the waveform that windows are cut from."""
         if len(block) == 0:
             return
-        block = block.double()
-        self.amplitude = max(self.amplitude, float(block.abs().max()))
+        self.amplitude = max(self.amplitude, peak(block))
         self._samples += len(block)
-        self._moments += torch.stack([block.sum(), block.square().sum()])
+        block = block.double()
+        self._moments += _moments(block.unsqueeze(0))[:, 0]
         run = torch.cat([self._last, block])
         if len(run) > 2:
-            rows = torch.stack([run[2:], run[1:-1], run[:-2], torch.ones(len(run) - 2)])
-            self._triples += rows.double() @ rows.double().T
-        self._last = run[-2:]
+            # Products of slices: a matrix of the three would be copied together first.
+            three = run[2:], run[1:-1], run[:-2]
+            self._triple_sums += torch.stack([x.sum() for x in three])
+            products = torch.stack([x.dot(y) for x in three for y in three])
+            self._triple_products += products.view(3, 3)
+        self._last = run[-2:].clone()
 
     @property
     def seconds(self) -> float:
@@ -128,12 +135,12 @@ class Meter:
     @property
     def tonality_db(self) -> float:
         """How much of the waveform its last two samples foretell."""
-        count = float(self._triples[3, 3])
+        count = self._samples - 2
         if count < 3:
             return 0.0
-        mean = self._triples[3, :3] / count
+        mean = self._triple_sums / count
         (aa, ab, ac), (_, bb, bc), (_, _, cc) = (
-            self._triples[:3, :3] / count - mean.outer(mean)
+            self._triple_products / count - mean.outer(mean)
         ).tolist()
         if aa <= _FLOOR or bb <= _FLOOR:
             return 0.0
@@ -166,6 +173,18 @@ class Meter:
             return 0.0
         mixed = _level(self._channels[:, -1], self._frames)
         return self.loudest_channel_dbfs - mixed - 20 * math.log10(channels)
+
+
+def peak(samples: Tensor) -> float:
+    """The largest magnitude of samples ``[*]``, at least one; NaN if one of them is."""
+    # One pass and no copy, where abs() and isfinite() take a pass and a copy for each step.
+    low, high = torch.aminmax(samples)
+    return max(-float(low), float(high))
+
+
+def _moments(rows: Tensor) -> Tensor:
+    """Sums and sums of squares ``[2, R]`` of rows ``[R, N]``."""
+    return torch.stack([rows.sum(dim=1), rows.square().sum(dim=1)])
 
 
 def _level(sums: Tensor, count: int) -> float:
