@@ -1,10 +1,9 @@
 """Recordings decoded ahead of the model in a thread, and given up when nothing comes of one."""
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -14,8 +13,11 @@ from export.errors import InputError, MissingPackageError, first_line
 from export.runtime.audio import Recording
 from export.runtime.guards import Meter
 
-# Blocks that wait for the model, of at most half a megabyte each.
-_WAITING = 16
+# Samples that are handed over at once, unless the recording ends before.
+_AT_ONCE = 1 << 17
+# So often handed over and not taken yet, some megabytes; and where the thread goes on after that.
+# At every free place the two threads, which share one interpreter, would wake each other.
+_MOST, _FEW = 16, 2
 _TICK = 0.5
 
 
@@ -35,32 +37,66 @@ class _Abandoned(Exception):
     """Nobody waits for this thread any more."""
 
 
-@dataclass
+_END = object()
+
+
 class _Line:
-    """From one thread to the model."""
+    """From the thread that reads to the model: what a recording gave, in its order.
 
-    entries: "queue.Queue[tuple[int, Any]]" = field(default_factory=lambda: queue.Queue(_WAITING))
-    abandoned: bool = False
-    beat: float = field(default_factory=time.monotonic)
+    An entry is the file's rate with its meter, a block, an error, or the end.
+    """
 
-    def put(self, index: int, entry: Any) -> None:
-        while not self.abandoned:
-            try:
-                self.entries.put((index, entry), timeout=_TICK)
-                self.beat = time.monotonic()
-                return
-            except queue.Full:
-                continue
-        raise _Abandoned
+    def __init__(self) -> None:
+        self.beat = time.monotonic()
+        """When something last arrived."""
+        self.waiting: deque[tuple[int, deque[Any]]] = deque()
+        """The index of a recording, and entries of it."""
+        self._held: deque[Any] = deque()
+        self._samples = 0
+        self._abandoned = False
+        self._changed = threading.Condition()
 
     def came(self) -> None:
         """Something arrived."""
-        if self.abandoned:
+        if self._abandoned:
             raise _Abandoned
         self.beat = time.monotonic()
 
+    def put(self, index: int, entry: Any) -> None:
+        """Hand over, or hold until there is more."""
+        self.came()
+        self._held.append(entry)
+        if isinstance(entry, Tensor):
+            self._samples += len(entry)
+        if not _is_last(entry) and self._samples < _AT_ONCE:
+            return
+        with self._changed:
+            if len(self.waiting) >= _MOST:
+                self._changed.wait_for(lambda: self._abandoned or len(self.waiting) <= _FEW)
+            self.came()
+            self.waiting.append((index, self._held))
+            self._changed.notify_all()
+        self._held, self._samples = deque(), 0
 
-_END = object()
+    def take(self, seconds: float) -> "tuple[int, deque[Any]] | None":
+        """What waits longest; None if there was nothing for so long."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.waiting, seconds):
+                return None
+            found = self.waiting.popleft()
+            if len(self.waiting) == _FEW:
+                self._changed.notify_all()
+            return found
+
+    def abandon(self) -> None:
+        """Let the thread end."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify_all()
+
+
+def _is_last(entry: Any) -> bool:
+    return entry is _END or isinstance(entry, Exception)
 
 
 class Heard:
@@ -69,6 +105,7 @@ class Heard:
     def __init__(self, ahead: "ReadAhead", index: int) -> None:
         self._ahead = ahead
         self._index = index
+        self._taken: deque[Any] = deque()
         self._ended = False
         self.rate: int | None = None
         """The file's own, in Hz; None until it is known."""
@@ -101,8 +138,10 @@ class Heard:
                 return
 
     def _next(self) -> Any:
-        entry = self._ahead.take(self._index)
-        self._ended = entry is _END or isinstance(entry, Exception)
+        if not self._taken:
+            self._taken = self._ahead.take(self._index)
+        entry = self._taken.popleft()
+        self._ended = _is_last(entry)
         if isinstance(entry, Exception):
             raise entry
         return entry
@@ -145,25 +184,24 @@ class ReadAhead:
 
     def close(self) -> None:
         """Let the thread end."""
-        self._line.abandoned = True
+        self._line.abandon()
 
-    def take(self, index: int) -> Any:
-        """The next entry of a recording; an error where nothing came for too long."""
+    def take(self, index: int) -> "deque[Any]":
+        """The next entries of a recording; an error where nothing came for too long."""
         while True:
-            try:
-                found, entry = self._line.entries.get(timeout=_TICK)
-            except queue.Empty:
-                self._alive()
+            found = self._line.take(_TICK)
+            self._alive()
+            if found is None:
                 if time.monotonic() - self._line.beat < self._limit:
                     continue
-                self._line.abandoned = True
+                self._line.abandon()
                 self.stuck += 1
                 self._line = self._started(index + 1)
                 name = self._wanted[index].name
-                return InputError(f"{name}: nothing came of it for {self._limit:g} s; given up")
-            self._alive()
-            assert found == index
-            return entry
+                reason = f"{name}: nothing came of it for {self._limit:g} s; given up"
+                return deque([InputError(reason)])
+            assert found[0] == index
+            return found[1]
 
     def _started(self, first: int) -> _Line:
         line = _Line()

@@ -303,6 +303,6 @@ def test_memory_does_not_grow_with_a_recording(artefacts: Artefacts, tmp_path: P
         heard.open()
         for block in heard.blocks():
             seen += len(block)
-            most = max(most, reading._line.entries.qsize())
+            most = max(most, len(reading._line.waiting))
     assert seen == 600 * RATE
     assert 600 * RATE / (1 << 17) > 4 * 16 >= 4 * most
