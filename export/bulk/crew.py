@@ -15,6 +15,8 @@ from export.bulk.worker import Finished, Order, Ready, Stopped, Task, serve
 from export.errors import InputError
 
 _TICK = 0.25
+# The same while a worker has nothing to do, and a slice may come any moment.
+_IDLE_TICK = 0.02
 # Beyond the time limit, which a worker keeps by itself unless its interpreter hangs.
 _GRACE = 15.0
 # A recording at which so many workers died is not tried again.
@@ -184,7 +186,8 @@ class Crew:
     def _heard(self) -> Iterator[Finished]:
         """What the workers say, for a moment."""
         pipes = {worker.pipe: worker for worker in self._workers}
-        for pipe in wait(list(pipes), _TICK):
+        idle = any(worker.ready and worker.order is None for worker in self._workers)
+        for pipe in wait(list(pipes), _IDLE_TICK if idle else _TICK):
             worker = pipes[pipe]  # type: ignore[index]
             try:
                 said = worker.pipe.recv()

@@ -13,6 +13,7 @@ from typing import Any
 
 from export.bulk.facts import Facts, Pulse
 from export.errors import InputError, first_line
+from export.extras import require
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def _serve(pipe: "Connection[Any, Any]", pulse: Pulse, task: Task) -> None:
         backend_of(Path(task.artefact)).use_one_thread()
     judge = open_judge(Path(task.artefact), task.trust)
     store = open_store(task.store)
+    # What shards are written with, now and not while the first recordings wait for it.
+    require("pyarrow.parquet")
     pipe.send(Ready(judge.digest, judge.note, judge.contract.document()))
     while (order := pipe.recv()) is not None:
         facts, stuck = make_shard(
