@@ -13,12 +13,12 @@ from export.errors import InputError, MissingPackageError, first_line
 from export.runtime.audio import Recording
 from export.runtime.guards import Meter
 
-# Samples that are handed over at once, unless the recording ends before.
-_AT_ONCE = 1 << 17
-# So often handed over and not taken yet, some megabytes; and where the thread goes on after that.
-# At every free place the two threads, which share one interpreter, would wake each other.
-_MOST, _FEW = 16, 2
-_TICK = 0.5
+# A burst, which is what the thread decodes before it wakes the model: some megabytes, and no more
+# entries than that where recordings are short. Two threads of one interpreter that wake each other
+# at every recording cost a tenth of all time.
+_SAMPLES, _ENTRIES = 1 << 20, 64
+# The model takes less than a burst where none is complete for so long, as of a slow remote.
+_PATIENCE = 0.05
 
 
 class Wanted(NamedTuple):
@@ -41,18 +41,18 @@ _END = object()
 
 
 class _Line:
-    """From the thread that reads to the model: what a recording gave, in its order.
+    """From the thread that reads to the model, in bursts: while one is used, the next is made.
 
-    An entry is the file's rate with its meter, a block, an error, or the end.
+    An entry is a file's rate with its meter, a block, an error, or the end of a recording.
     """
 
     def __init__(self) -> None:
         self.beat = time.monotonic()
         """When something last arrived."""
-        self.waiting: deque[tuple[int, deque[Any]]] = deque()
-        """The index of a recording, and entries of it."""
-        self._held: deque[Any] = deque()
+        self._made: deque[Any] = deque()
+        self._used: deque[Any] = deque()
         self._samples = 0
+        self._ended = False
         self._abandoned = False
         self._changed = threading.Condition()
 
@@ -62,31 +62,35 @@ class _Line:
             raise _Abandoned
         self.beat = time.monotonic()
 
-    def put(self, index: int, entry: Any) -> None:
-        """Hand over, or hold until there is more."""
+    def put(self, entry: Any) -> None:
+        """Add to the burst; wait for the model when it is complete."""
         self.came()
-        self._held.append(entry)
-        if isinstance(entry, Tensor):
-            self._samples += len(entry)
-        if not _is_last(entry) and self._samples < _AT_ONCE:
-            return
         with self._changed:
-            if len(self.waiting) >= _MOST:
-                self._changed.wait_for(lambda: self._abandoned or len(self.waiting) <= _FEW)
-            self.came()
-            self.waiting.append((index, self._held))
+            self._made.append(entry)
+            self._samples += len(entry) if isinstance(entry, Tensor) else 0
+            if not self._complete():
+                return
             self._changed.notify_all()
-        self._held, self._samples = deque(), 0
+            self._changed.wait_for(lambda: self._abandoned or not self._complete())
+        self.came()
 
-    def take(self, seconds: float) -> "tuple[int, deque[Any]] | None":
-        """What waits longest; None if there was nothing for so long."""
+    def end(self) -> None:
+        """Nothing more will come."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self.waiting, seconds):
-                return None
-            found = self.waiting.popleft()
-            if len(self.waiting) == _FEW:
+            self._ended = True
+            self._changed.notify_all()
+
+    def take(self) -> Any:
+        """What waits longest; None if there was nothing for a moment."""
+        if not self._used:
+            with self._changed:
+                self._changed.wait_for(lambda: self._complete() or self._ended, _PATIENCE)
+                self._used, self._made, self._samples = self._made, deque(), 0
+                if self._used:
+                    # The thread may have been waiting since its own last beat.
+                    self.beat = time.monotonic()
                 self._changed.notify_all()
-            return found
+        return self._used.popleft() if self._used else None
 
     def abandon(self) -> None:
         """Let the thread end."""
@@ -94,9 +98,8 @@ class _Line:
             self._abandoned = True
             self._changed.notify_all()
 
-
-def _is_last(entry: Any) -> bool:
-    return entry is _END or isinstance(entry, Exception)
+    def _complete(self) -> bool:
+        return self._samples >= _SAMPLES or len(self._made) >= _ENTRIES
 
 
 class Heard:
@@ -105,7 +108,6 @@ class Heard:
     def __init__(self, ahead: "ReadAhead", index: int) -> None:
         self._ahead = ahead
         self._index = index
-        self._taken: deque[Any] = deque()
         self._ended = False
         self.rate: int | None = None
         """The file's own, in Hz; None until it is known."""
@@ -138,10 +140,8 @@ class Heard:
                 return
 
     def _next(self) -> Any:
-        if not self._taken:
-            self._taken = self._ahead.take(self._index)
-        entry = self._taken.popleft()
-        self._ended = _is_last(entry)
+        entry = self._ahead.take(self._index)
+        self._ended = entry is _END or isinstance(entry, Exception)
         if isinstance(entry, Exception):
             raise entry
         return entry
@@ -186,22 +186,20 @@ class ReadAhead:
         """Let the thread end."""
         self._line.abandon()
 
-    def take(self, index: int) -> "deque[Any]":
-        """The next entries of a recording; an error where nothing came for too long."""
+    def take(self, index: int) -> Any:
+        """The next entry of a recording; an error where nothing came for too long."""
         while True:
-            found = self._line.take(_TICK)
+            entry = self._line.take()
             self._alive()
-            if found is None:
-                if time.monotonic() - self._line.beat < self._limit:
-                    continue
-                self._line.abandon()
-                self.stuck += 1
-                self._line = self._started(index + 1)
-                name = self._wanted[index].name
-                reason = f"{name}: nothing came of it for {self._limit:g} s; given up"
-                return deque([InputError(reason)])
-            assert found[0] == index
-            return found[1]
+            if entry is not None:
+                return entry
+            if time.monotonic() - self._line.beat < self._limit:
+                continue
+            self._line.abandon()
+            self.stuck += 1
+            self._line = self._started(index + 1)
+            name = self._wanted[index].name
+            return InputError(f"{name}: nothing came of it for {self._limit:g} s; given up")
 
     def _started(self, first: int) -> _Line:
         line = _Line()
@@ -212,18 +210,19 @@ class ReadAhead:
         try:
             for index in range(first, len(self._wanted)):
                 try:
-                    self._read(line, index, self._wanted[index])
+                    self._read(line, self._wanted[index])
                 except InputError as error:
-                    line.put(index, error)
+                    line.put(error)
                 except _Abandoned:
                     raise
                 except Exception as error:  # a decoder's own; the next recording's turn comes
                     text = f"{self._wanted[index].name}: {first_line(error)}"
-                    line.put(index, InputError(text))
+                    line.put(InputError(text))
+            line.end()
         except _Abandoned:
             return
 
-    def _read(self, line: _Line, index: int, wanted: Wanted) -> None:
+    def _read(self, line: _Line, wanted: Wanted) -> None:
         line.came()
         if wanted.error is not None:
             raise InputError(wanted.error)
@@ -232,14 +231,14 @@ class ReadAhead:
             self.seconds["fetch"] += time.perf_counter() - start
             try:
                 with Recording(path, self._rate) as recording:
-                    line.put(index, (recording.rate, recording.meter))
+                    line.put((recording.rate, recording.meter))
                     for block in self._timed(recording.blocks()):
-                        line.put(index, block)
+                        line.put(block)
             except InputError as error:
                 if isinstance(error, MissingPackageError):
                     raise
                 raise InputError(str(error).replace(str(path), wanted.name)) from error
-            line.put(index, _END)
+            line.put(_END)
 
     def _timed(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
         while True:
