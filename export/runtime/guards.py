@@ -97,13 +97,15 @@ class Meter:
     def hear_channels(self, frames: Tensor) -> Tensor:
         """Scaled samples of a file ``[F, C]``; returns their mean over the channels ``[F]``."""
         channels = frames.T.to(torch.float64, memory_format=torch.contiguous_format)
-        mixed = channels if len(channels) == 1 else channels.mean(dim=0, keepdim=True)
-        sums = torch.cat([_moments(channels), _moments(mixed)], dim=1)
+        mono = len(channels) == 1
+        mixed = channels[0] if mono else channels.mean(dim=0)
+        each = [_moments(channel) for channel in channels]
+        sums = torch.stack([*each, each[0] if mono else _moments(mixed)])
         self._channels = sums if self._frames == 0 else self._channels + sums
         self._frames += len(frames)
         if peak(frames) >= Guards().clip_level:
             self._clipped += int((frames.abs() >= Guards().clip_level).sum())
-        return mixed[0]
+        return mixed
 
     def hear(self, block: Tensor) -> None:
         """Samples ``[B]`` of the waveform that windows are cut from."""
@@ -112,7 +114,7 @@ class Meter:
         self.amplitude = max(self.amplitude, peak(block))
         self._samples += len(block)
         block = block.double()
-        self._moments += _moments(block.unsqueeze(0))[:, 0]
+        self._moments += _moments(block)
         run = torch.cat([self._last, block])
         if len(run) > 2:
             # Products of slices: a matrix of the three would be copied together first.
@@ -155,7 +157,7 @@ class Meter:
     @property
     def clipped(self) -> float:
         """Share of the file's samples that are."""
-        channels = self._channels.shape[-1] - 1
+        channels = len(self._channels) - 1
         return self._clipped / (self._frames * channels) if self._frames else 0.0
 
     @property
@@ -163,15 +165,15 @@ class Meter:
         """Level of the loudest channel."""
         if not self._frames:
             return self.level_dbfs
-        return max(_level(sums, self._frames) for sums in self._channels.T[:-1])
+        return max(_level(sums, self._frames) for sums in self._channels[:-1])
 
     @property
     def cancellation_db(self) -> float:
         """What the mixdown loses beyond what averaging may."""
-        channels = self._channels.shape[-1] - 1
+        channels = len(self._channels) - 1
         if not self._frames or channels < 2:
             return 0.0
-        mixed = _level(self._channels[:, -1], self._frames)
+        mixed = _level(self._channels[-1], self._frames)
         return self.loudest_channel_dbfs - mixed - 20 * math.log10(channels)
 
 
@@ -182,9 +184,9 @@ def peak(samples: Tensor) -> float:
     return max(-float(low), float(high))
 
 
-def _moments(rows: Tensor) -> Tensor:
-    """Sums and sums of squares ``[2, R]`` of rows ``[R, N]``."""
-    return torch.stack([rows.sum(dim=1), rows.square().sum(dim=1)])
+def _moments(samples: Tensor) -> Tensor:
+    """Sum and sum of squares ``[2]`` of samples ``[N]``."""
+    return torch.stack([samples.sum(), samples.dot(samples)])
 
 
 def _level(sums: Tensor, count: int) -> float:
