@@ -139,6 +139,8 @@ class Source:
 class Artefact(ABC):
     """A saved file, loaded afresh by the runtime of its backend."""
 
+    holds_interpreter: bool = False
+    """True where no other Python thread goes on while a method runs."""
     file_sha256: str | None = None
     """The digest that the file was held against before it was loaded; None where it has none."""
 

@@ -25,6 +25,8 @@ _MAGIC = b"ET12"
 class ExecuTorchArtefact(Artefact):
     """A ``.pte`` program, run by the ExecuTorch runtime."""
 
+    holds_interpreter = True
+
     def __init__(self, path: Path) -> None:
         with quiet_executorch(), _without_compiler():
             from executorch.extension.pybindings import portable_lib

@@ -41,19 +41,20 @@ _END = object()
 
 
 class _Line:
-    """From the thread that reads to the model, in bursts: while one is used, the next is made.
+    """From the thread that reads to the model, in bursts.
 
-    An entry is a file's rate with its meter, a block, an error, or the end of a recording.
+    An entry is a file's rate with its meter, a block, an error, or the end of a recording. The next
+    burst is made while one is used, or in turns: when it is used up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turns: bool) -> None:
         self.beat = time.monotonic()
         """When something last arrived."""
         self._made: deque[Any] = deque()
         self._used: deque[Any] = deque()
         self._samples = 0
-        self._ended = False
-        self._abandoned = False
+        self._turns = turns
+        self._asked = self._ended = self._abandoned = False
         self._changed = threading.Condition()
 
     def came(self) -> None:
@@ -71,7 +72,7 @@ class _Line:
             if not self._complete():
                 return
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._abandoned or not self._complete())
+            self._changed.wait_for(lambda: self._abandoned or self._next_is_due())
         self.came()
 
     def end(self) -> None:
@@ -84,11 +85,11 @@ class _Line:
         """What waits longest; None if there was nothing for a moment."""
         if not self._used:
             with self._changed:
+                self._asked = True
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._complete() or self._ended, _PATIENCE)
                 self._used, self._made, self._samples = self._made, deque(), 0
-                if self._used:
-                    # The thread may have been waiting since its own last beat.
-                    self.beat = time.monotonic()
+                self._asked = False
                 self._changed.notify_all()
         return self._used.popleft() if self._used else None
 
@@ -100,6 +101,9 @@ class _Line:
 
     def _complete(self) -> bool:
         return self._samples >= _SAMPLES or len(self._made) >= _ENTRIES
+
+    def _next_is_due(self) -> bool:
+        return not self._complete() and (self._asked or not self._turns)
 
 
 class Heard:
@@ -155,6 +159,8 @@ class ReadAhead:
         rate: the sample rate wanted, in Hz.
         limit: seconds that a recording may give nothing for.
         alive: called while waiting, and with every block.
+        turns: decode only while nobody works with what is decoded: where the model's runtime keeps
+            the interpreter to itself, the two would get in each other's way.
 
     Attributes:
         stuck: how many threads were left behind in a decoder that did not come back.
@@ -167,11 +173,13 @@ class ReadAhead:
         rate: int,
         limit: float,
         alive: Callable[[], None] = lambda: None,
+        turns: bool = False,
     ) -> None:
         self._wanted = wanted
         self._rate = rate
         self._limit = limit
         self._alive = alive
+        self._turns = turns
         self.stuck = 0
         self.seconds = {"fetch": 0.0, "decode": 0.0}
         self._line = self._started(0)
@@ -188,12 +196,14 @@ class ReadAhead:
 
     def take(self, index: int) -> Any:
         """The next entry of a recording; an error where nothing came for too long."""
+        # The thread may have been waiting for the model since its last beat.
+        start = time.monotonic()
         while True:
             entry = self._line.take()
             self._alive()
             if entry is not None:
                 return entry
-            if time.monotonic() - self._line.beat < self._limit:
+            if time.monotonic() - max(start, self._line.beat) < self._limit:
                 continue
             self._line.abandon()
             self.stuck += 1
@@ -202,7 +212,7 @@ class ReadAhead:
             return InputError(f"{name}: nothing came of it for {self._limit:g} s; given up")
 
     def _started(self, first: int) -> _Line:
-        line = _Line()
+        line = _Line(self._turns)
         threading.Thread(target=self._run, args=(line, first), daemon=True).start()
         return line
 

@@ -37,6 +37,7 @@ class Timed(Artefact):
 
     def __init__(self, artefact: Artefact) -> None:
         self._artefact = artefact
+        self.holds_interpreter = artefact.holds_interpreter
         self.seconds = 0.0
 
     def run(self, method: str, inputs: Inputs) -> Inputs:

@@ -53,7 +53,8 @@ def make_shard(
         return read_facts(store.read(name), judge.digest, f"{store.place}/{name}"), False
     listed = read_slice(store, number)
     wanted = _wanted(listed, manifest, spoiled)
-    ahead = ReadAhead(wanted, judge.rate, limit, pulse.beat)
+    turns = judge.artefact.holds_interpreter
+    ahead = ReadAhead(wanted, judge.rate, limit, pulse.beat, turns=turns)
     before, start = judge.artefact.seconds, time.process_time()
     rows = []
     try:

@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -291,30 +292,39 @@ def test_a_shard_that_is_damaged_or_anothers_is_refused(tmp_path: Path) -> None:
     assert read_facts(sink.getvalue(), "b", "here").recordings == 1
 
 
-def test_memory_does_not_grow_with_a_recording(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Never more than some blocks of audio wait for the model."""
-    path = tmp_path / "in" / "long.flac"
-    path.parent.mkdir()
-    noise = 0.1 * torch.randn(600 * RATE, generator=torch.Generator().manual_seed(1))
-    soundfile.write(path, noise.numpy(), RATE, subtype="PCM_16")
-    decoded = 0
+def leads(path: Path, monkeypatch: pytest.MonkeyPatch, turns: bool) -> tuple[list[int], list[int]]:
+    """After every block: samples decoded, and samples seen."""
+    decoded, seen = [0], [0]
 
     class Counting(ahead.Recording):
         def blocks(self) -> Iterator[torch.Tensor]:
-            nonlocal decoded
             for block in super().blocks():
-                decoded += len(block)
+                decoded[0] += len(block)
                 yield block
 
     monkeypatch.setattr(ahead, "Recording", Counting)
-    seen = most = 0
-    for heard in ahead.ReadAhead([ahead.Wanted(str(path), str(path))], RATE, LIMIT):
+    monkeypatch.setattr(ahead, "_PATIENCE", LIMIT)  # whole bursts, however slow this machine is
+    wanted = [ahead.Wanted(str(path), str(path))]
+    for heard in ahead.ReadAhead(wanted, RATE, LIMIT, turns=turns):
         heard.open()
         for block in heard.blocks():
-            seen += len(block)
-            most = max(most, decoded - seen)
             time.sleep(0.005)  # the thread decodes as far ahead as it may
-    assert seen == 600 * RATE
-    assert 0 < most < seen / 4
+            decoded.append(decoded[0])
+            seen.append(seen[-1] + len(block))
+    return decoded[1:], seen[1:]
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_long_recording_is_decoded_a_burst_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: bool
+) -> None:
+    """Memory does not grow with it; in turns, nothing is decoded while the model has something."""
+    path = tmp_path / "long.flac"
+    noise = 0.1 * torch.randn(600 * RATE, generator=torch.Generator().manual_seed(1))
+    soundfile.write(path, noise.numpy(), RATE, subtype="PCM_16")
+    decoded, seen = leads(path, monkeypatch, turns)
+    assert seen[-1] == 600 * RATE
+    assert 0 < max(d - s for d, s in zip(decoded, seen, strict=True)) < seen[-1] / 4
+    steps = pairwise(zip(decoded, seen, strict=True))
+    before_more = [d - s for (d, s), (later, _) in steps if later > d]
+    assert (max(before_more) == 0) == turns
