@@ -23,7 +23,7 @@ from artefact_helpers import RATE, Artefacts, usable, voice, write_wav
 from bulk_helpers import rows_of, store_at
 from test_verify import Made
 
-from export.bulk import ahead
+from export.bulk import ahead, shards
 from export.bulk.facts import Facts, Pulse, read_facts
 from export.bulk.inputs import find_input
 from export.bulk.judges import open_judge
@@ -290,6 +290,40 @@ def test_a_shard_that_is_damaged_or_anothers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="of another artefact"):
         read_facts(sink.getvalue(), "a", "here")
     assert read_facts(sink.getvalue(), "b", "here").recordings == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "remote", "turns"),
+    [
+        ("executorch_xnnpack", False, True),
+        ("executorch_xnnpack", True, False),
+        ("torchscript", False, False),
+    ],
+)
+def test_turns_are_taken_where_decoding_beside_the_model_only_costs(
+    artefacts: Artefacts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    remote: bool,
+    turns: bool,
+) -> None:
+    """Not where a recording is fetched: the model goes on meanwhile, whatever it holds."""
+    usable(name)
+    place = f"memory://{tmp_path.name}" if remote else str(tmp_path / "in")
+    write_wav(tmp_path / "in" / "a.wav", voice(9000))
+    if remote:
+        fsspec.filesystem("memory").put(str(tmp_path / "in" / "a.wav"), f"/{tmp_path.name}/a.wav")
+    taken = []
+
+    class Watched(ahead.ReadAhead):
+        def __init__(self, *what: Any, turns: bool) -> None:
+            super().__init__(*what, turns=turns)
+            taken.append(turns)
+
+    monkeypatch.setattr(shards, "ReadAhead", Watched)
+    assert shard(artefacts.path(name), place, tmp_path / "out").errors == 0
+    assert taken == [turns]
 
 
 def leads(path: Path, monkeypatch: pytest.MonkeyPatch, turns: bool) -> tuple[list[int], list[int]]:
