@@ -4,11 +4,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from export.bulk.places import as_file
+from export.bulk.places import as_file, is_url
 from export.errors import InputError, MissingPackageError, first_line
 from export.runtime.audio import Recording
 from export.runtime.guards import Meter
@@ -19,6 +22,8 @@ from export.runtime.guards import Meter
 _SAMPLES, _ENTRIES = 1 << 20, 64
 # The model takes less than a burst where none is complete for so long, as of a slow remote.
 _PATIENCE = 0.05
+# Recordings that are fetched from a remote at once, as long as they have no more bytes than that.
+_FETCHES, _SMALL = 16, 1 << 22
 
 
 class Wanted(NamedTuple):
@@ -31,6 +36,33 @@ class Wanted(NamedTuple):
     part: tuple[int, int] | None = None
     error: str | None = None
     """Why it is not even to be tried."""
+
+
+class _Copy:
+    """A recording as a file of this machine, on its way from now on where it is remote."""
+
+    def __init__(self, wanted: Wanted, came: Callable[[], None], threads: Executor) -> None:
+        self.wanted = wanted
+        self.size = 0
+        """Bytes that were fetched."""
+        self._file = as_file(wanted.place, wanted.part, came)
+        remote = wanted.error is None and is_url(wanted.place)
+        self._coming = threads.submit(self._file.__enter__) if remote else None
+
+    def __enter__(self) -> Path:
+        if self._coming is None:
+            return self._file.__enter__()
+        path = self._coming.result()
+        self.size = path.stat().st_size
+        return path
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
 
 
 class _Abandoned(Exception):
@@ -164,7 +196,8 @@ class ReadAhead:
 
     Attributes:
         stuck: how many threads were left behind in a decoder that did not come back.
-        seconds: what was taken by ``fetch`` (of the clock) and ``decode`` (of the processor).
+        seconds: what was taken by ``fetch`` (waiting, of the clock) and ``decode`` (of the
+            processor).
     """
 
     def __init__(
@@ -218,26 +251,46 @@ class ReadAhead:
 
     def _run(self, line: _Line, first: int) -> None:
         try:
-            for index in range(first, len(self._wanted)):
+            for copy in self._copies(line, first):
                 try:
-                    self._read(line, self._wanted[index])
+                    self._read(line, copy)
                 except InputError as error:
                     line.put(error)
                 except _Abandoned:
                     raise
                 except Exception as error:  # a decoder's own; the next recording's turn comes
-                    text = f"{self._wanted[index].name}: {first_line(error)}"
+                    text = f"{copy.wanted.name}: {first_line(error)}"
                     line.put(InputError(text))
             line.end()
         except _Abandoned:
             return
 
-    def _read(self, line: _Line, wanted: Wanted) -> None:
+    def _copies(self, line: _Line, first: int) -> Iterator[_Copy]:
+        """In order, while the next ones are fetched: a remote takes its time, however fast it is.
+
+        Of long recordings only one, or their copies would fill the disk.
+        """
+        threads = ThreadPoolExecutor(_FETCHES)
+        coming: deque[_Copy] = deque()
+        ahead = 1
+        try:
+            for wanted in self._wanted[first:]:
+                coming.append(_Copy(wanted, line.came, threads))
+                while len(coming) > ahead:
+                    copy = coming.popleft()
+                    yield copy
+                    ahead = min(2 * ahead, _FETCHES) if copy.size <= _SMALL else 1
+            yield from coming
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, line: _Line, copy: _Copy) -> None:
+        wanted = copy.wanted
         line.came()
         if wanted.error is not None:
             raise InputError(wanted.error)
         start = time.perf_counter()
-        with as_file(wanted.place, wanted.part, line.came) as path:
+        with copy as path:
             self.seconds["fetch"] += time.perf_counter() - start
             try:
                 with Recording(path, self._rate) as recording:

@@ -15,7 +15,7 @@ from export.bulk.ahead import ReadAhead, Wanted
 from export.bulk.facts import EMBEDDING, FOLDER, FOOTER, STEP, Facts, Pulse, read_facts
 from export.bulk.judges import Judge
 from export.bulk.listing import as_parquet, name_of, read_slice
-from export.bulk.places import beside, is_url
+from export.bulk.places import beside
 from export.bulk.store import Store
 from export.errors import InputError, MissingPackageError
 from export.extras import require
@@ -53,8 +53,7 @@ def make_shard(
         return read_facts(store.read(name), judge.digest, f"{store.place}/{name}"), False
     listed = read_slice(store, number)
     wanted = _wanted(listed, manifest, spoiled)
-    # What has to be fetched is waited for, which takes no turn of the model's.
-    turns = judge.artefact.holds_interpreter and not any(is_url(each.place) for each in wanted)
+    turns = judge.artefact.holds_interpreter
     ahead = ReadAhead(wanted, judge.rate, limit, pulse.beat, turns=turns)
     before, start = judge.artefact.seconds, time.process_time()
     rows = []

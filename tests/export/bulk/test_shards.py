@@ -8,7 +8,6 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import soundfile
 import torch
 from artefact_helpers import RATE, Artefacts, usable, voice, write_wav
 from bulk_helpers import rows_of, store_at
@@ -292,28 +290,12 @@ def test_a_shard_that_is_damaged_or_anothers_is_refused(tmp_path: Path) -> None:
     assert read_facts(sink.getvalue(), "b", "here").recordings == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "remote", "turns"),
-    [
-        ("executorch_xnnpack", False, True),
-        ("executorch_xnnpack", True, False),
-        ("torchscript", False, False),
-    ],
-)
-def test_turns_are_taken_where_decoding_beside_the_model_only_costs(
-    artefacts: Artefacts,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    remote: bool,
-    turns: bool,
+@pytest.mark.parametrize(("name", "turns"), [("executorch_xnnpack", True), ("torchscript", False)])
+def test_only_a_runtime_that_holds_the_interpreter_takes_turns(
+    artefacts: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, turns: bool
 ) -> None:
-    """Not where a recording is fetched: the model goes on meanwhile, whatever it holds."""
     usable(name)
-    place = f"memory://{tmp_path.name}" if remote else str(tmp_path / "in")
     write_wav(tmp_path / "in" / "a.wav", voice(9000))
-    if remote:
-        fsspec.filesystem("memory").put(str(tmp_path / "in" / "a.wav"), f"/{tmp_path.name}/a.wav")
     taken = []
 
     class Watched(ahead.ReadAhead):
@@ -322,43 +304,5 @@ def test_turns_are_taken_where_decoding_beside_the_model_only_costs(
             taken.append(turns)
 
     monkeypatch.setattr(shards, "ReadAhead", Watched)
-    assert shard(artefacts.path(name), place, tmp_path / "out").errors == 0
+    assert shard(artefacts.path(name), tmp_path / "in", tmp_path / "out").errors == 0
     assert taken == [turns]
-
-
-def leads(path: Path, monkeypatch: pytest.MonkeyPatch, turns: bool) -> tuple[list[int], list[int]]:
-    """After every block: samples decoded, and samples seen."""
-    decoded, seen = [0], [0]
-
-    class Counting(ahead.Recording):
-        def blocks(self) -> Iterator[torch.Tensor]:
-            for block in super().blocks():
-                decoded[0] += len(block)
-                yield block
-
-    monkeypatch.setattr(ahead, "Recording", Counting)
-    monkeypatch.setattr(ahead, "_PATIENCE", LIMIT)  # whole bursts, however slow this machine is
-    wanted = [ahead.Wanted(str(path), str(path))]
-    for heard in ahead.ReadAhead(wanted, RATE, LIMIT, turns=turns):
-        heard.open()
-        for block in heard.blocks():
-            time.sleep(0.005)  # the thread decodes as far ahead as it may
-            decoded.append(decoded[0])
-            seen.append(seen[-1] + len(block))
-    return decoded[1:], seen[1:]
-
-
-@pytest.mark.parametrize("turns", [False, True])
-def test_a_long_recording_is_decoded_a_burst_ahead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: bool
-) -> None:
-    """Memory does not grow with it; in turns, nothing is decoded while the model has something."""
-    path = tmp_path / "long.flac"
-    noise = 0.1 * torch.randn(600 * RATE, generator=torch.Generator().manual_seed(1))
-    soundfile.write(path, noise.numpy(), RATE, subtype="PCM_16")
-    decoded, seen = leads(path, monkeypatch, turns)
-    assert seen[-1] == 600 * RATE
-    assert 0 < max(d - s for d, s in zip(decoded, seen, strict=True)) < seen[-1] / 4
-    steps = pairwise(zip(decoded, seen, strict=True))
-    before_more = [d - s for (d, s), (later, _) in steps if later > d]
-    assert (max(before_more) == 0) == turns
