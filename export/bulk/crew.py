@@ -4,9 +4,10 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +44,9 @@ class _Worker:
         self.cells[0] = time.monotonic()
         self.pipe: Connection[Any, Any]
         self.pipe, theirs = context.Pipe()
+        # A worker that is killed leaves the copies behind that it was at.
+        self._scratch = TemporaryDirectory(prefix="scriptable-bulk-", ignore_cleanup_errors=True)
+        task = replace(task, scratch=self._scratch.name)
         self.process = context.Process(target=target, args=(theirs, self.cells, task), daemon=True)
         self.process.start()
         theirs.close()
@@ -60,6 +64,7 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.pipe.close()
+        self._scratch.cleanup()
 
     @property
     def megabytes(self) -> float:

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +27,8 @@ class Task:
     store: str
     manifest: str
     limit: float
+    scratch: str | None = None
+    """The worker's own folder for copies, which who started it removes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Stopped:
 
 def serve(pipe: "Connection[Any, Any]", cells: Any, task: Task) -> None:
     """Work off what comes through the pipe; to be run in a process of its own."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    tempfile.tempdir = task.scratch
+    threading.Thread(target=_end_with_parent, args=(task.scratch,), daemon=True).start()
     # A terminal's interrupt goes to all; the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError):
@@ -100,9 +105,11 @@ def _serve(pipe: "Connection[Any, Any]", pulse: Pulse, task: Task) -> None:
         pipe.send(Finished(order.number, facts, stuck))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(scratch: str | None) -> None:
     """A worker whose parent was killed must not write into what the next run writes."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)

@@ -46,6 +46,17 @@ def crashes_once(pipe: Any, cells: Any, task: Task) -> None:
     _serve(pipe, cells, task, meet)
 
 
+def leaves_a_copy(pipe: Any, cells: Any, task: Task) -> None:
+    """Slice 1 dies with a recording fetched to where all copies of this worker go."""
+
+    def meet(number: int, index: int) -> None:
+        with open(f"{task.scratch}/copy{number}{index}.wav", "w"):
+            if number == 1:
+                os.abort()
+
+    _serve(pipe, cells, task, meet)
+
+
 def hangs(pipe: Any, cells: Any, task: Task) -> None:
     """Recording 2 of slice 0 does not come back."""
     _serve(pipe, cells, task, lambda number, index: (number, index) == (0, 2) and time.sleep(600))

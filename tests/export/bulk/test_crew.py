@@ -1,5 +1,6 @@
 """Workers that die, hang, grow or give up."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ def test_a_worker_that_died_of_something_else_costs_nothing(tmp_path: Path) -> N
     found = work(crew_targets.crashes_once, store=str(tmp_path / "mark"))
     assert (tmp_path / "mark").exists()
     assert not any(map(spoiled, found.values()))
+
+
+def test_nothing_that_a_worker_fetched_stays_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert spoiled(work(crew_targets.leaves_a_copy)[1])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recording_that_hangs_the_whole_process_is_given_up(
