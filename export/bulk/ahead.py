@@ -5,8 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -49,20 +49,18 @@ class _Copy:
         remote = wanted.error is None and is_url(wanted.place)
         self._coming = threads.submit(self._file.__enter__) if remote else None
 
-    def __enter__(self) -> Path:
+    @contextmanager
+    def here(self) -> Iterator[Path]:
+        """Wait for the file, and take it away afterwards."""
         if self._coming is None:
-            return self._file.__enter__()
+            with self._file as path:
+                yield path
+            return
         path = self._coming.result()
-        self.size = path.stat().st_size
-        return path
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
+        with ExitStack() as closing:
+            closing.push(self._file)
+            self.size = path.stat().st_size
+            yield path
 
 
 class _Abandoned(Exception):
@@ -266,9 +264,9 @@ class ReadAhead:
             return
 
     def _copies(self, line: _Line, first: int) -> Iterator[_Copy]:
-        """In order, while the next ones are fetched: a remote takes its time, however fast it is.
+        """In order, while the next ones are fetched, or there would be a wait for each.
 
-        Of long recordings only one, or their copies would fill the disk.
+        After a long one only the next is, or their copies would fill the disk.
         """
         threads = ThreadPoolExecutor(_FETCHES)
         coming: deque[_Copy] = deque()
@@ -290,7 +288,7 @@ class ReadAhead:
         if wanted.error is not None:
             raise InputError(wanted.error)
         start = time.perf_counter()
-        with copy as path:
+        with copy.here() as path:
             self.seconds["fetch"] += time.perf_counter() - start
             try:
                 with Recording(path, self._rate) as recording:
