@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 from test_verify import Made
+from toolkits import imported
 
 import matrix
 import scriptable
@@ -64,6 +65,8 @@ def workplace(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page: Path, workplace: Path, command: Command) -> None:
+    if "from scriptable.compat.espnet" in page.read_text():
+        imported("espnet2")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for example in parse(page, command):
